@@ -1,0 +1,36 @@
+"""Exawatt: from a cluster's trace to its schedule, its kWh and its kgCO2e.
+
+>>> import exawatt as ew
+>>> workload = ew.load("KTH-SP2")
+>>> schedule = ew.replay(workload, policy="easy")
+>>> account = ew.account(ew.power(schedule), ew.load_intensity("GB-2023"))
+"""
+
+from exawatt.carbon import Account, account
+from exawatt.intensity import GapError, Intensity
+from exawatt.platform import Platform
+from exawatt.power import PowerProfile, power
+from exawatt.readers import TraceError, load, load_intensity, read_swf, write_swf
+from exawatt.replay import Policy, Schedule, replay
+from exawatt.workload import Workload
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Account",
+    "GapError",
+    "Intensity",
+    "Platform",
+    "Policy",
+    "PowerProfile",
+    "Schedule",
+    "TraceError",
+    "Workload",
+    "account",
+    "load",
+    "load_intensity",
+    "power",
+    "read_swf",
+    "replay",
+    "write_swf",
+]

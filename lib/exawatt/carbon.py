@@ -1,0 +1,184 @@
+"""Carbon: power over time and carbon intensity over time become kgCO2e, integrated exactly."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from exawatt.intensity import HALF_HOUR_S, WEEK_HALF_HOURS, GapError, Intensity
+from exawatt.power import J_PER_KWH, PowerProfile
+from exawatt.stats import Floats
+
+#: A series shorter or longer than the time it must cover is repeated after this many half-hours.
+YEAR_HALF_HOURS = 52 * WEEK_HALF_HOURS
+
+
+@dataclass(frozen=True, eq=False)
+class Account:
+    """Energy and location-based carbon of a machine.
+
+    Parameters
+    ----------
+    energy_kwh, carbon_kgco2e : float
+        Facility energy (IT energy times PUE) and the emissions of generating it.
+    half_hours : DataFrame
+        One row a half-hour: ``time_s`` (its beginning, the trace's own origin), ``instant``
+        (the UTC time of the series laid on it), ``energy_kwh``, ``gco2_per_kwh``,
+        ``carbon_kgco2e``, ``filled``.
+    power_label, intensity_label : str
+        What drew the energy, and whose intensity was used.
+    fill : str or None
+        Rule that supplied intensity in the series' gaps.
+    """
+
+    energy_kwh: float
+    carbon_kgco2e: float
+    half_hours: pd.DataFrame
+    power_label: str
+    intensity_label: str
+    fill: str | None
+
+    def __repr__(self) -> str:
+        """Return the account in one line."""
+        return (
+            f"Account({self.power_label}: {self.energy_kwh:,.1f} kWh, "
+            f"{self.carbon_kgco2e:,.1f} kgCO2e by {self.intensity_label})"
+        )
+
+    @property
+    def mean_gco2_per_kwh(self) -> float:
+        """Carbon over energy [gCO2e/kWh]."""
+        return 1e3 * self.carbon_kgco2e / self.energy_kwh
+
+    @property
+    def filled_kwh(self) -> float:
+        """Energy used in half-hours whose intensity a fill rule supplied [kWh]."""
+        return float(self.half_hours.loc[self.half_hours["filled"], "energy_kwh"].sum())
+
+
+def account(power: PowerProfile, intensity: Intensity) -> Account:
+    r"""Energy and carbon of a power profile.
+
+    Parameters
+    ----------
+    power : PowerProfile
+        IT power; its PUE makes it the facility's.
+    intensity : Intensity
+        Half-hourly means. The trace is laid on it by :func:`lay_on`, and beyond its ends the
+        series repeats every 52 weeks.
+
+    Returns
+    -------
+    Account
+
+    Raises
+    ------
+    GapError
+        Energy was used in a half-hour whose intensity is unknown.
+
+    Notes
+    -----
+    .. math:: C = \sum_k I_k \, \bigl(E(t_{k+1}) - E(t_k)\bigr)
+
+    with the cumulative energy :math:`E` evaluated at the edges of the half-hours: power is
+    piecewise constant and intensity a mean over half-hours, so nothing is approximated.
+    """
+    origin = origin_on(power, intensity)
+    first_s, last_s = power.edges_s[0] - origin, power.edges_s[-1] - origin
+    bins = np.arange(np.floor(first_s / HALF_HOUR_S), np.ceil(last_s / HALF_HOUR_S) + 1)
+    edges_s = bins * HALF_HOUR_S + origin
+    energy_kwh = np.diff(power.cumulative_j(edges_s)) * power.pue / J_PER_KWH
+    slots = tiled(bins[:-1].astype(np.int64), len(intensity))
+    inside = slots >= 0
+    grams = np.where(inside, intensity.gco2_per_kwh[slots], np.nan)
+    _refuse_gaps(intensity, bins, energy_kwh, grams)
+    carbon = np.where(energy_kwh > 0, energy_kwh * np.nan_to_num(grams) / 1e3, 0.0)
+    half_hours = pd.DataFrame(
+        {
+            "time_s": edges_s[:-1],
+            "instant": intensity.start + pd.to_timedelta(bins[:-1] * HALF_HOUR_S, unit="s"),
+            "energy_kwh": energy_kwh,
+            "gco2_per_kwh": grams,
+            "carbon_kgco2e": carbon,
+            "filled": inside & intensity.filled[slots],
+        }
+    )
+    return Account(
+        energy_kwh=power.energy_kwh * power.pue,
+        carbon_kgco2e=float(carbon.sum()),
+        half_hours=half_hours,
+        power_label=power.label,
+        intensity_label=intensity.label,
+        fill=intensity.fill,
+    )
+
+
+def _refuse_gaps(intensity: Intensity, bins: Floats, energy_kwh: Floats, grams: Floats) -> None:
+    lost = np.isnan(grams) & (energy_kwh > 0)
+    if lost.any():
+        first = intensity.start + pd.Timedelta(seconds=bins[:-1][lost][0] * HALF_HOUR_S)
+        raise GapError(
+            f"{energy_kwh[lost].sum():,.1f} kWh fall in {lost.sum()} half-hours of "
+            f"{intensity.label} that have no value, first {first}; "
+            "name a fill rule, as in load_intensity(..., fill='week')."
+        )
+
+
+def tiled(bins: np.ndarray, n: int) -> np.ndarray:
+    """Slot of a series of `n` half-hours for each bin; -1 where repeating does not reach.
+
+    Bins within the series keep their own slot. Others move by whole multiples of 52 weeks, the
+    fewest that bring them inside, so that the weekday is kept.
+    """
+    below = -(bins // YEAR_HALF_HOURS)
+    above = -((n - 1 - bins) // YEAR_HALF_HOURS)
+    years = np.where(bins < 0, below, np.where(bins >= n, -above, 0))
+    slots = bins + years * YEAR_HALF_HOURS
+    return np.where((slots >= 0) & (slots < n), slots, -1)
+
+
+def origin_on(power: PowerProfile, intensity: Intensity) -> float:
+    """Moment of the trace at which the series begins [s, the trace's own origin]."""
+    laid = lay_on(power.start, power.timezone, intensity, power.first_submit_s)
+    return power.first_submit_s - (laid - intensity.start).total_seconds()
+
+
+def lay_on(
+    start: pd.Timestamp | None,
+    timezone: str,
+    intensity: Intensity,
+    first_submit_s: float = 0.0,
+) -> pd.Timestamp:
+    """Instant of a series on which a trace's first submission is laid.
+
+    Parameters
+    ----------
+    start : Timestamp or None
+        UTC instant of the trace's second 0.
+    timezone : str
+        Zone of the machine's wall clock.
+    intensity : Intensity
+        The series, and the zone of its wall clock.
+    first_submit_s : float
+        First submission [s, the trace's own origin].
+
+    Returns
+    -------
+    Timestamp
+        UTC. Local weekday and hour are those of the first submission, and the date is the
+        nearest such to the same day of the series' middle year: wall clocks shift by whole
+        weeks. A trace without a start begins on the first Monday of that year, at midnight.
+    """
+    middle = intensity.start + pd.Timedelta(seconds=len(intensity) * HALF_HOUR_S / 2)
+    year = middle.tz_convert(intensity.timezone).year
+    if start is None:
+        new_year = pd.Timestamp(year=year, month=1, day=1)
+        target = new_year + pd.Timedelta(days=-new_year.weekday() % 7)
+    else:
+        first = start + pd.Timedelta(seconds=first_submit_s)
+        local = first.tz_convert(timezone).tz_localize(None)
+        day = 28 if (local.month, local.day) == (2, 29) else local.day
+        same_date = local.replace(year=year, day=day)
+        target = same_date + pd.Timedelta(days=(local.weekday() - same_date.weekday() + 3) % 7 - 3)
+    zoned = target.tz_localize(intensity.timezone, ambiguous=True, nonexistent="shift_forward")
+    return zoned.tz_convert("UTC")

@@ -1,0 +1,7 @@
+"""Readers: files become workloads and intensity series, and nothing is lost on the way."""
+
+from exawatt.readers.catalog import load, load_intensity
+from exawatt.readers.files import TraceError
+from exawatt.readers.swf import read_swf, write_swf
+
+__all__ = ["TraceError", "load", "load_intensity", "read_swf", "write_swf"]
