@@ -7,7 +7,7 @@ import pandas as pd
 
 from exawatt.intensity import HALF_HOUR_S, WEEK_HALF_HOURS, GapError, Intensity
 from exawatt.power import J_PER_KWH, PowerProfile
-from exawatt.stats import Floats
+from exawatt.stats import Floats, step_integral
 
 #: A series shorter or longer than the time it must cover is repeated after this many half-hours.
 YEAR_HALF_HOURS = 52 * WEEK_HALF_HOURS
@@ -111,6 +111,33 @@ def account(power: PowerProfile, intensity: Intensity) -> Account:
         intensity_label=intensity.label,
         fill=intensity.fill,
     )
+
+
+def mean_over(power: PowerProfile, intensity: Intensity, begin_s: Floats, end_s: Floats) -> Floats:
+    """Mean intensity over intervals of a trace, such as the times its jobs ran [gCO2/kWh].
+
+    Parameters
+    ----------
+    power : PowerProfile
+        Of the trace, which lays it on the series.
+    intensity : Intensity
+        Half-hourly means.
+    begin_s, end_s : ndarray, shape (n,)
+        Intervals [s, the trace's own origin], each longer than nothing.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        NaN from the first half-hour without a value onwards; fill the gaps first.
+    """
+    origin = origin_on(power, intensity)
+    first, last = (begin_s.min() - origin) / HALF_HOUR_S, (end_s.max() - origin) / HALF_HOUR_S
+    bins = np.arange(np.floor(first), np.ceil(last) + 1)
+    slots = tiled(bins[:-1].astype(np.int64), len(intensity))
+    grams = np.where(slots >= 0, intensity.gco2_per_kwh[slots], np.nan)
+    edges_s = bins * HALF_HOUR_S + origin
+    integral = step_integral(edges_s, grams, np.stack([begin_s, end_s]))
+    return np.diff(integral, axis=0)[0] / (end_s - begin_s)
 
 
 def _refuse_gaps(intensity: Intensity, bins: Floats, energy_kwh: Floats, grams: Floats) -> None:

@@ -46,8 +46,9 @@ class Entry:
             for name in {self.dropped, self.file.removesuffix(".gz")} - {""}:
                 yield from (folder / f"{name}{ending}" for ending in ("", *COMPRESSIONS))
         if shared := os.environ.get("EXAWATT_DATA"):
-            yield Path(shared) / self.folder / self.file
-            yield Path(shared) / self.file
+            # Chapters run in their own folder: a relative path counts from the repository's top.
+            yield REPOSITORY / shared / self.folder / self.file
+            yield REPOSITORY / shared / self.file
         if self.tier == "tiny":
             yield REPOSITORY / "tests" / "data" / self.file
 

@@ -1,0 +1,71 @@
+# Needs git, make and Python >= 3.11; everything else is installed into .venv by `make env`.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+export PYTHON TRACE_PATH
+
+BIN := .venv/bin
+SAY := printf '\n==> %s\n'
+STRIP := $(BIN)/nbstripout --keep-count --extra-keys metadata.language_info
+
+.PHONY: help env book test plot simulate-KTH simulate-LLNL bench serve lock clean
+
+help: ## list the targets
+	@echo 'make TARGET, where TARGET is one of'
+	@awk -F ':.*## ' '/^[A-Za-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
+
+env: ## create or refresh .venv (PYTHON=python3.12 chooses the interpreter)
+	@sh scripts/make_env.sh
+
+book: env ## execute the chapters and build the HTML book
+	@$(SAY) 'Building the book (chapters run through the execution cache)'
+	@rm -rf _build/html/reports _build/html/index.html
+	@status=0; $(BIN)/jupyter-book build . -W -n --keep-going || status=$$?; \
+	if [ $$status -ne 0 ]; then \
+		for log in _build/html/reports/*.err.log _build/html/reports/*/*.err.log; do \
+			if [ -f "$$log" ]; then $(SAY) "$$log (its end)"; tail -n 25 "$$log"; fi; \
+		done; \
+		echo 'The book was not built: see the warnings and logs above.' >&2; exit $$status; \
+	fi
+	@test -f _build/html/index.html || { echo 'The build wrote no _build/html/index.html.' >&2; exit 1; }
+	@$(SAY) 'The book is ready:'; echo "$$(pwd)/_build/html/index.html"
+
+test: export OMP_NUM_THREADS = 1
+test: env ## lint, types, unit and property tests, then the chapters as tests
+	@$(SAY) 'Lint and types'
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(SAY) 'Unit, property and integration tests'
+	@$(BIN)/pytest tests
+	@$(SAY) 'Chapters carry no outputs but the compared ones'
+	@$(STRIP) --verify chapters/*.ipynb || { echo 'Clean them with: $(STRIP) chapters/*.ipynb' >&2; exit 1; }
+	@$(SAY) 'Chapters as tests'
+	@EXAWATT_EFFORT=test $(BIN)/pytest --nbval-lax --nbval-cell-timeout=600 --timeout=1200 chapters/*.ipynb
+
+plot: env ## one-page energy report of any trace: make plot TRACE_PATH=my.swf
+	@$(BIN)/python scripts/plot_report.py "$$TRACE_PATH"
+
+simulate-KTH: env ## replay the KTH trace under FCFS and EASY
+	@$(BIN)/exawatt compare KTH-SP2 --policies fcfs,easy
+
+simulate-LLNL: env ## replay the LLNL Thunder trace under FCFS and EASY
+	@$(BIN)/exawatt compare LLNL-Thunder --policies fcfs,easy
+
+bench: env ## run every benchmark
+	@for script in benchmarks/*.py; do \
+		if [ -f "$$script" ]; then $(SAY) "$$script"; $(BIN)/python "$$script" || exit 1; fi; \
+	done
+
+serve: ## show the built book in a browser (PORT=8000)
+	@test -f _build/html/index.html || { echo 'Nothing built yet: run make book first.' >&2; exit 1; }
+	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html $(or $(PORT),8000)
+
+lock: env ## refresh requirements.txt from pyproject.toml (UPGRADE=1 takes newer versions)
+	@$(SAY) 'Resolving'
+	@test -x _build/lock/bin/uv || { $(BIN)/python -m venv --clear _build/lock && _build/lock/bin/python -m pip install -q uv; }
+	@_build/lock/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --all-extras \
+		--no-emit-index-url --no-annotate --custom-compile-command 'make lock  (or make lock UPGRADE=1)' \
+		$(if $(UPGRADE),--upgrade) --output-file requirements.txt
+
+clean: ## remove the built book and caches (.venv stays)
+	rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Figures and tables of the thesis: each a function from results to a picture."""

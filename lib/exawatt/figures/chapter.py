@@ -1,0 +1,184 @@
+"""What every chapter does first and last: choose its traces, and hand results to the prose."""
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from IPython.display import Markdown, display
+from matplotlib.figure import Figure
+from matplotlib_inline.backend_inline import set_matplotlib_formats
+from myst_nb import glue
+
+from exawatt.intensity import Intensity
+from exawatt.platform import Platform
+from exawatt.readers.catalog import catalog, load, load_intensity
+from exawatt.workload import Workload
+
+EFFORTS = ("full", "quick", "test")
+#: The traces that the thesis follows from the log to the carbon.
+THESIS_TRACES = ("KTH-SP2", "LLNL-Thunder")
+THESIS_INTENSITY = "GB-2023"
+
+
+def begin(trace: str = "", effort: str = "") -> list[Workload]:
+    """Set the figure style, and load the traces that a chapter follows.
+
+    Parameters
+    ----------
+    trace : str
+        A catalog name or a path; empty for the traces of the thesis.
+    effort : {"full", "quick", "test", ""}
+        At ``test`` the committed tiny trace takes the place of the thesis' traces, so that
+        outputs are the same everywhere. Empty for $EXAWATT_EFFORT, else ``full``.
+
+    Returns
+    -------
+    list of Workload
+        No trace twice.
+    """
+    set_style()
+    if trace:
+        return [load(trace, strict=False)]
+    names = ("tiny",) if effort_of(effort) == "test" else THESIS_TRACES
+    found = {workload.name: workload for workload in map(load, names)}
+    return list(found.values())
+
+
+def effort_of(effort: str = "") -> str:
+    """Effort that is asked for, by argument or by $EXAWATT_EFFORT.
+
+    Raises
+    ------
+    ValueError
+        It is none of full, quick and test.
+    """
+    chosen = effort or os.environ.get("EXAWATT_EFFORT") or "full"
+    if chosen not in EFFORTS:
+        raise ValueError(f"effort(={chosen!r}) is unknown; pass one of {', '.join(EFFORTS)}.")
+    return chosen
+
+
+def thesis_intensity(effort: str = "") -> Intensity:
+    """Carbon intensity that the chapters lay their traces on."""
+    return load_intensity("tiny" if effort_of(effort) == "test" else THESIS_INTENSITY)
+
+
+def platform_of(name: str, workload: Workload) -> Platform:
+    """Platform of a chapter's parameter.
+
+    Raises
+    ------
+    ValueError
+        The name is unknown.
+    """
+    if name != "stand-in":
+        raise ValueError(f"platform(={name!r}) is unknown; pass 'stand-in'.")
+    return Platform.stand_in(workload)
+
+
+def catalogued(effort: str = "") -> list[Workload]:
+    """Every trace of the catalog that is on this machine; only the tiny one at ``test``."""
+    if effort_of(effort) == "test":
+        return [load("tiny")]
+    here = [entry for entry in catalog("traces").values() if entry.find()]
+    real = [entry for entry in here if entry.tier != "tiny"]
+    return [load(entry.name) for entry in real or here]
+
+
+def set_style() -> None:
+    """Vector figures, a palette that colour-blind readers can tell apart, plain axes."""
+    os.environ.setdefault("SOURCE_DATE_EPOCH", "0")
+    sns.set_theme(context="notebook", style="whitegrid", palette="colorblind")
+    mpl.rcParams.update(
+        {
+            "figure.constrained_layout.use": True,
+            "figure.figsize": (7.2, 3.6),
+            "figure.dpi": 100,
+            "font.size": 10,
+            "axes.labelsize": 10,
+            "axes.titlesize": 10,
+            "xtick.labelsize": 9,
+            "ytick.labelsize": 9,
+            "legend.fontsize": 9,
+            "legend.frameon": False,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "grid.linewidth": 0.5,
+            "svg.hashsalt": "exawatt",
+            "svg.fonttype": "none",
+        }
+    )
+    set_matplotlib_formats("svg", "pdf")
+
+
+def put(**values: Any) -> None:
+    """Hand values to the prose, which reads them as ``{glue:text}`key```."""
+    for key, value in values.items():
+        # The text of a NumPy number names its type, which no format understands.
+        plain = value.item() if isinstance(value, np.generic) else value
+        glue(key.replace("_", "-"), plain, display=False)
+
+
+def put_figure(key: str, figure: Figure) -> None:
+    """Hand a figure to a ``{glue:figure}`` directive, and show it where it was made."""
+    glue(key, figure, display=False)
+    display(figure)
+    plt.close(figure)
+
+
+def put_table(
+    key: str,
+    table: pd.DataFrame,
+    caption: str,
+    formats: Mapping[str, str | Callable[[Any], str]] | None = None,
+) -> None:
+    """Hand a table to a ``{glue:md}`` directive with a caption, and show it where it was made.
+
+    Parameters
+    ----------
+    key : str
+        Glue key, and the name for cross-references.
+    table : DataFrame
+        Its index is not shown.
+    caption : str
+        Names the traces that the numbers rest on.
+    formats : mapping, optional
+        Format specification, such as ``",.1f"``, or a function, by column.
+    """
+    shown = table.copy().astype(object)
+    for name, form in (formats or {}).items():
+        shown[name] = [_formatted(value, form) for value in table[name]]
+    rows = [[str(name) for name in shown.columns], ["---"] + ["--:"] * (len(shown.columns) - 1)]
+    rows += [[str(value).replace("|", "\\|") for value in row] for row in shown.to_numpy()]
+    text = "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    glue(key, Markdown(f":::{{table}} {caption}\n:name: {key}\n\n{text}\n:::"), display=False)
+    display(Markdown(f"{caption}\n\n{text}"))
+
+
+def _formatted(value: Any, form: str | Callable[[Any], str]) -> str:
+    if callable(form):
+        return form(value)
+    return "–" if pd.isna(value) else format(value, form)
+
+
+def put_provenance(inputs: Iterable[Workload | Intensity]) -> None:
+    """Hand the prose a note on what a chapter rests on; a warning where that was generated."""
+    inputs = list(inputs)
+    generated = [item.label for item in inputs if item.tier != "real"]
+    listed = "; ".join(item.label for item in inputs)
+    if generated:
+        text = (
+            ":::{warning}\nNot real data. This chapter was built on "
+            f"{'; '.join(generated)}. Its figures and numbers show that the code runs, and say "
+            "nothing about any real machine. Put the real files where the "
+            "catalog finds them, and build again.\n:::"
+        )
+    else:
+        text = f":::{{note}}\nThis chapter rests on real data: {listed}.\n:::"
+    glue("provenance", Markdown(text), display=False)
+    display(Markdown(f"*Data: {listed}.*"))

@@ -1,0 +1,80 @@
+"""Where the numbers come from: code, inputs, machine."""
+
+import hashlib
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+
+import pandas as pd
+
+from exawatt.figures.chapter import effort_of
+from exawatt.readers.catalog import REPOSITORY, Entry, Kind, catalog
+
+#: Packages whose version can change a number.
+COMPUTING = ("numpy", "pandas", "numba", "llvmlite", "matplotlib", "seaborn")
+
+
+def build(effort: str = "") -> pd.DataFrame:
+    """Commit, lock, effort and machine of this build."""
+    lock = hashlib.sha256((REPOSITORY / "requirements.txt").read_bytes()).hexdigest()
+    facts = {
+        "commit": _commit(),
+        "sha256 of requirements.txt": lock,
+        "effort": effort_of(effort),
+        "Python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "cores": str(os.cpu_count()),
+    }
+    return pd.DataFrame({"what": list(facts), "value": list(facts.values())})
+
+
+def _commit() -> str:
+    """Commit that the book was built from, with a mark when files differ from it."""
+    git = ["git", "-C", str(REPOSITORY)]
+    try:
+        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True)
+        changes = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True)
+    except OSError:
+        return "unknown (no git)"
+    if head.returncode:
+        return "unknown (no repository)"
+    return head.stdout.strip() + (", with uncommitted changes" if changes.stdout.strip() else "")
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            models = [line.split(":", 1)[1].strip() for line in lines if "model name" in line]
+    except OSError:
+        models = []
+    return models[0] if models else platform.processor() or "unknown"
+
+
+def inputs(effort: str = "") -> pd.DataFrame:
+    """One row a trace or series of the catalog: tier, checksum, terms, and whether it is here."""
+    kinds: tuple[Kind, ...] = ("traces", "intensity")
+    rows = [_input(entry) for kind in kinds for entry in catalog(kind).values()]
+    table = pd.DataFrame(rows)
+    if effort_of(effort) == "test":
+        table = table[table["tier"] == "tiny"]
+    return table
+
+
+def _input(entry: Entry) -> dict[str, str]:
+    path = entry.find()
+    found = hashlib.sha256(path.read_bytes()).hexdigest() if path else ""
+    note = "" if found == entry.sha256 or not (found and entry.sha256) else " (differs)"
+    return {
+        "name": entry.name,
+        "tier": entry.tier,
+        "sha256": f"{found[:16]}…{note}" if found else "not on this machine",
+        "by": entry.donor or entry.source,
+        "terms": entry.terms,
+    }
+
+
+def packages() -> pd.DataFrame:
+    """Versions of the packages that compute."""
+    return pd.DataFrame({"package": COMPUTING, "version": [version(name) for name in COMPUTING]})

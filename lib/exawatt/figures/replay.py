@@ -1,0 +1,127 @@
+"""Figures and tables of schedules."""
+
+import matplotlib.dates as mdates
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+
+from exawatt.figures.traces import local_times
+from exawatt.power import common_window_s
+from exawatt.replay import Schedule, allocate_processors
+from exawatt.stats import Floats, bounded_slowdown, step_mean
+
+DAY_S = 86400.0
+MINUTE_S = 60.0
+
+
+def metrics(schedules: list[Schedule]) -> pd.DataFrame:
+    """One row a schedule: the summary of each."""
+    rows = [{"trace": s.workload.label, "policy": s.policy.name, **s.metrics()} for s in schedules]
+    return pd.DataFrame(rows)
+
+
+def day_bins_s(schedule: Schedule, window_s: tuple[float, float]) -> Floats:
+    """Local midnights around a window [s, the trace's own origin]."""
+    first = local_times(schedule.workload, np.array([window_s[0]]))[0]
+    midnight = window_s[0] - (first - first.normalize()).total_seconds()
+    days = int(np.ceil((window_s[1] - midnight) / DAY_S))
+    return np.asarray(midnight + DAY_S * np.arange(days + 1), dtype=np.float64)
+
+
+def utilisation_and_backlog(schedules: list[Schedule]) -> Figure:
+    """Daily share of processors in use, and work that waits, for schedules of one trace."""
+    figure, (upper, lower) = plt.subplots(2, 1, figsize=(7.2, 4.4), sharex=True)
+    window = common_window_s(schedules)
+    for schedule in schedules:
+        procs = schedule.platform.procs
+        bins = day_bins_s(schedule, window)
+        days = local_times(schedule.workload, bins[:-1])
+        busy = step_mean(*schedule.busy_procs(window), bins) / procs
+        waiting = step_mean(*schedule.waiting_procs(window), bins) / procs
+        upper.plot(days, busy, label=schedule.policy.name, linewidth=1.1)
+        lower.plot(days, waiting, label=schedule.policy.name, linewidth=1.1)
+    upper.set(ylabel="utilisation [-]", ylim=(0, 1.02))
+    lower.set(ylabel="backlog [machines]")
+    lower.set_yscale("symlog", linthresh=1)
+    lower.set_ylim(bottom=0)
+    upper.legend(loc="lower left", ncols=len(schedules))
+    dates(lower)
+    return figure
+
+
+def dates(axis: Axes) -> None:
+    """Concise dates below an axis."""
+    locator = mdates.AutoDateLocator(minticks=4, maxticks=9)
+    axis.xaxis.set_major_locator(locator)
+    axis.xaxis.set_major_formatter(mdates.ConciseDateFormatter(locator))
+
+
+def busiest_day_s(schedule: Schedule) -> tuple[float, float]:
+    """Local day on which the most jobs started [s, the trace's own origin]."""
+    bins = day_bins_s(schedule, schedule.window_s)
+    first = float(bins[np.histogram(schedule.start_s, bins)[0].argmax()])
+    return first, first + DAY_S
+
+
+def gantt(schedule: Schedule, window_s: tuple[float, float]) -> Figure:
+    """Which job ran on which processor over a window, coloured by how long it had waited."""
+    first, last = window_s
+    offsets, ids = allocate_processors(schedule)
+    begin, end = schedule.start_s, schedule.end_s
+    wait_min = np.maximum((begin - schedule.submit_s) / MINUTE_S, 1.0)
+    shapes, colours = [], []
+    for job in np.flatnonzero((begin < last) & (end > first)):
+        x0, x1 = max(begin[job], first) - first, min(end[job], last) - first
+        for low, high in _runs(ids[offsets[job] : offsets[job + 1]]):
+            shapes.append([(x, y) for x in (x0, x1) for y in (low, high)])
+            colours.append(wait_min[job])
+    hours = [[(a[0] / 3600, a[1]) for a in (s[0], s[1], s[3], s[2])] for s in shapes]
+    figure, axis = plt.subplots(figsize=(7.2, 3.9))
+    norm = LogNorm(1, max(wait_min.max(), 10))
+    axis.add_collection(
+        PolyCollection(
+            hours,
+            array=np.array(colours),
+            norm=norm,
+            cmap="cividis_r",
+            edgecolor="white",
+            linewidth=0.3,
+        )
+    )
+    day = local_times(schedule.workload, np.array([first]))[0]
+    axis.set(xlim=(0, (last - first) / 3600), ylim=(0, schedule.platform.procs))
+    axis.set(xlabel=f"hour of {day:%A %d %B %Y}, local time", ylabel="processor")
+    axis.set_xticks(np.arange(0, 25, 4))
+    axis.grid(False)
+    colours_of = ScalarMappable(norm=norm, cmap="cividis_r")
+    figure.colorbar(colours_of, ax=axis, label="waited before [min]", pad=0.01)
+    return figure
+
+
+def _runs(ids: np.ndarray) -> list[tuple[int, int]]:
+    """Unbroken runs of ascending numbers, as (first, one past last)."""
+    breaks = np.flatnonzero(np.diff(ids) != 1) + 1
+    return [(int(run[0]), int(run[-1]) + 1) for run in np.split(ids, breaks)]
+
+
+def slowdowns(schedules: list[Schedule]) -> Figure:
+    """Share of jobs whose bounded slowdown exceeds each value, by trace and policy."""
+    traces = list(dict.fromkeys(s.workload.name for s in schedules))
+    figure, axes = plt.subplots(1, len(traces), figsize=(7.2, 3.0), sharey=True, squeeze=False)
+    for axis, trace in zip(axes[0], traces, strict=True):
+        for schedule in schedules:
+            if schedule.workload.name == trace:
+                wait = schedule.start_s - schedule.submit_s
+                slowdown = np.sort(bounded_slowdown(wait, schedule.runtime_s))
+                shares = 1 - np.linspace(0, 1, 400) ** 0.5
+                axis.plot(np.quantile(slowdown, 1 - shares), shares, label=schedule.policy.name)
+        axis.set(xscale="log", yscale="log", xlabel="bounded slowdown [-]", title=trace)
+        axis.set_ylim(1e-3, 1)
+    axes[0, 0].set_ylabel("share of jobs above [-]")
+    axes[0, 0].legend()
+    return figure

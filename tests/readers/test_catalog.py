@@ -1,0 +1,152 @@
+"""The catalog: names, where their files are found, and what the real traces hold."""
+
+import gzip
+import hashlib
+import shutil
+import warnings
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from builders import SWF_HEADER, swf_row
+
+import exawatt as ew
+from exawatt.readers import TraceError
+
+TINY = Path(__file__).parents[1] / "data" / "tiny.swf"
+FILE = "HPC2N-2002-2.2-cln.swf.gz"
+
+# Jobs after cleaning, and the machine; counted from the files without the library: a submission
+# that is not -1, run > 0, 0 < (allocated, else requested) <= machine.
+REAL = [
+    ("KTH-SP2", 28_467, 28_476, 100),
+    ("KTH-SP2-raw", 28_481, 28_489, 100),
+    ("LLNL-Thunder", 113_613, 121_039, 4008),
+    ("LLNL-Atlas", 36_600, 43_778, 9216),
+    ("SDSC-SP2", 54_034, 59_715, 128),
+    ("HPC2N", 202_871, 202_871, 240),
+    ("UniLu-Gaia", 51_859, 51_987, 2004),
+    ("Theta-2022", 23_911, 23_911, 4360),
+    ("Lublin-1", 10_000, 10_000, 256),
+]
+
+
+@pytest.mark.parametrize(("name", "jobs", "rows", "procs"), REAL)
+def test_job_counts_of_the_real_traces(
+    real_data: Path, name: str, jobs: int, rows: int, procs: int
+) -> None:
+    workload = ew.load(name)
+    cleaning = workload.cleaning
+    dropped = cleaning.loc[cleaning["action"] == "dropped", "count"].sum()
+    assert (len(workload.jobs), len(workload.jobs) + dropped) == (jobs, rows)
+    assert workload.procs == procs
+    assert workload.name == name
+    assert workload.jobs["submit_s"].is_monotonic_increasing
+
+
+# Rows without a requested time among the jobs kept: facts of the files, as above.
+@pytest.mark.parametrize(("name", "missing"), [("KTH-SP2", 0), ("Lublin-1", 10_000)])
+def test_missing_requests_stay_missing(real_data: Path, name: str, missing: int) -> None:
+    assert ew.load(name).jobs["requested_s"].isna().sum() == missing
+
+
+def test_what_the_kth_header_says(real_data: Path) -> None:
+    workload = ew.load("KTH-SP2")
+    assert workload.start == pd.Timestamp("1996-09-23 12:00:31", tz="UTC")  # 14:00:31 CEST
+    assert workload.timezone == "Europe/Stockholm"
+    assert workload.nodes == 100
+    assert workload.tier == "real"
+    assert workload.sha256.startswith("3e152f201fd2e968")
+
+
+def test_thunder_has_four_processors_a_node(real_data: Path) -> None:
+    workload = ew.load("LLNL-Thunder")
+    assert (workload.procs, workload.nodes) == (4008, 1002)
+
+
+def test_atlas_takes_requested_processors_where_none_were_allocated(real_data: Path) -> None:
+    cleaning = ew.load("LLNL-Atlas").cleaning
+    repaired = cleaning[(cleaning["action"] == "repaired") & (cleaning["field"] == "procs")]
+    assert list(repaired["count"]) == [17]
+
+
+def test_tiny_is_always_there() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        workload = ew.load("tiny")
+    assert len(workload.jobs) > 0
+    assert (workload.name, workload.tier) == ("tiny", "tiny")
+    assert workload.sha256 == hashlib.sha256(TINY.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def no_real_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return an empty folder that EXAWATT_DATA names."""
+    repository = Path(__file__).parents[2]
+    if any((repository / place / FILE).exists() for place in ("traces", "data/raw")):
+        pytest.skip(f"{FILE} was dropped into the repository")
+    folder = tmp_path / "elsewhere"
+    (folder / "swf").mkdir(parents=True)
+    monkeypatch.setenv("EXAWATT_DATA", str(folder))
+    return folder
+
+
+def test_an_absent_trace_is_replaced_by_tiny_with_a_warning(no_real_data: Path) -> None:
+    with pytest.warns(UserWarning, match="HPC2N"):
+        workload = ew.load("HPC2N")
+    assert workload.tier == "tiny"
+    assert workload.sha256 == ew.load("tiny").sha256
+
+
+def test_an_absent_series_is_replaced_by_tiny_with_a_warning(no_real_data: Path) -> None:
+    with pytest.warns(UserWarning, match="GB-2022"):
+        series = ew.load_intensity("GB-2022")
+    assert series.tier == "tiny"
+
+
+def test_a_trace_is_found_in_exawatt_data(no_real_data: Path) -> None:
+    header = SWF_HEADER.replace("MaxProcs: 10", "MaxProcs: 240")
+    content = gzip.compress((header + swf_row(1) + swf_row(2)).encode())
+    (no_real_data / "swf" / FILE).write_bytes(content)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        workload = ew.load("HPC2N")
+    assert (workload.name, workload.tier, len(workload.jobs)) == ("HPC2N", "real", 2)
+    assert workload.procs == 240
+    assert workload.sha256 == hashlib.sha256(content).hexdigest()
+
+
+def test_a_path_is_a_real_trace_of_the_user(tmp_path: Path) -> None:
+    path = tmp_path / "my-cluster.swf"
+    path.write_text(SWF_HEADER + swf_row(1))
+    for given in (path, str(path)):
+        workload = ew.load(given)
+        assert (workload.name, workload.tier) == ("my-cluster", "real")
+        assert Path(workload.source) == path
+
+
+def test_a_copy_of_tiny_is_not_passed_off_as_real(tmp_path: Path) -> None:
+    path = tmp_path / "copy.swf"
+    shutil.copy(TINY, path)
+    assert ew.load(path).tier == "tiny"
+
+
+def test_load_passes_its_options_on(tmp_path: Path) -> None:
+    path = tmp_path / "my.swf"
+    path.write_text(swf_row(1) + swf_row(2, runtime_s="long"))
+    with pytest.raises(TraceError, match="long"):
+        ew.load(path, procs=4)
+    workload = ew.load(path, procs=4, strict=False)
+    assert (workload.procs, len(workload.jobs)) == (4, 1)
+
+
+@pytest.mark.parametrize("load", [ew.load, ew.load_intensity])
+def test_an_unknown_name_is_refused_and_the_known_ones_are_listed(load: object) -> None:
+    with pytest.raises((FileNotFoundError, ValueError), match="KTH-SP3") as caught:
+        load("KTH-SP3")  # type: ignore[operator]
+    assert "tiny" in str(caught.value)
+
+
+def test_a_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises((OSError, ValueError), match=str(tmp_path)):
+        ew.load(tmp_path)

@@ -1,0 +1,233 @@
+"""The command line: what it prints, and that bad input ends in one clear line."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from builders import SWF_HEADER, neso_csv, swf_row
+from typer.testing import CliRunner
+
+import exawatt as ew
+from exawatt.cli import app
+
+METRICS = ["jobs", "avebsld", "mean_wait_s", "p99_wait_s", "max_wait_s", "mean_turnaround_s"]
+METRICS += ["utilisation", "makespan_s"]
+REPORT = ["trace", "sha256", "tier", "policy", *METRICS]
+REPORT += ["energy_kwh", "carbon_kgco2e", "intensity", "replay_seconds"]
+LIBRARY = Path(__file__).parents[1] / "lib"
+
+
+def plain(text: str) -> str:
+    """Text without the colours that some terminals and services ask for."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+def run(*arguments: object) -> tuple[int, str, str]:
+    """Run the command in this process; return its exit status, stdout and stderr."""
+    result = CliRunner().invoke(
+        app, [str(argument) for argument in arguments], env={"COLUMNS": "200"}
+    )
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result.exit_code, plain(result.stdout), plain(result.stderr)
+
+
+def run_process(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run the command as a user does."""
+    command = [sys.executable, "-m", "exawatt.cli", *(str(argument) for argument in arguments)]
+    path = os.pathsep.join([str(LIBRARY), os.environ.get("PYTHONPATH", "")])
+    environment = os.environ | {"PYTHONPATH": path}
+    return subprocess.run(command, capture_output=True, text=True, env=environment)
+
+
+def parse(text: str) -> dict[str, object]:
+    """Parse strict JSON: NaN and Infinity are not."""
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+@pytest.fixture
+def trace(tmp_path: Path) -> Path:
+    """A trace that starts on 2023-06-14: three jobs on ten processors, the second waits."""
+    path = tmp_path / "mine.swf"
+    rows = [
+        swf_row(1, submit_s=0, runtime_s=1000, requested_s=1200, procs=10),
+        swf_row(2, submit_s=100, runtime_s=100, requested_s=200, procs=10),
+        swf_row(3, submit_s=200, runtime_s=600, requested_s=600, procs=1),
+    ]
+    path.write_text(SWF_HEADER + "".join(rows))
+    return path
+
+
+@pytest.fixture
+def intensity(tmp_path: Path) -> Path:
+    """Two days at 200 gCO2/kWh around that date."""
+    path = tmp_path / "flat.csv"
+    path.write_text(neso_csv("2023-06-13 00:00", [200.0] * 96))
+    return path
+
+
+def test_replay_prints_one_json_object(trace: Path) -> None:
+    status, out, _ = run("replay", trace, "--policy", "easy", "--json")
+    assert status == 0
+    report = parse(out)
+    assert set(REPORT) <= set(report)
+    workload = ew.load(trace)
+    schedule = ew.replay(workload, policy="easy")
+    assert {name: report[name] for name in METRICS} == pytest.approx(schedule.metrics())
+    assert report["trace"] == "mine"
+    assert report["sha256"] == workload.sha256
+    assert report["tier"] == "real"
+    assert report["energy_kwh"] == pytest.approx(ew.power(schedule).energy_kwh)
+    assert report["replay_seconds"] > 0
+
+
+def test_replay_takes_either_policy(trace: Path) -> None:
+    waits = {}
+    for name in ("fcfs", "easy"):
+        report = parse(run("replay", trace, "--policy", name, "--json")[1])
+        assert name in str(report["policy"])
+        waits[name] = report["mean_wait_s"]
+    # Both: 0, 900 (1000 - 100), 900 (1100 - 200): the whole machine is busy, nothing backfills.
+    assert waits == {"fcfs": pytest.approx(600), "easy": pytest.approx(600)}
+
+
+def test_replay_prints_a_table_without_json(trace: Path) -> None:
+    status, out, _ = run("replay", trace, "--policy", "easy")
+    assert status == 0
+    assert "mine" in out
+    with pytest.raises(ValueError):
+        json.loads(out)
+
+
+def test_compare_has_one_entry_a_policy(trace: Path) -> None:
+    status, out, _ = run("compare", trace, "--policies", "fcfs,easy", "--json")
+    assert status == 0
+    for name in ("fcfs", "easy"):
+        assert name in out
+    assert parse('{"all": ' + out + "}")  # one strict JSON value, whatever its shape
+    status, out, _ = run("compare", trace, "--policies", "fcfs,easy")
+    assert status == 0
+    assert re.search(r"\bfcfs\b", out)
+    assert re.search(r"\beasy\b", out)
+
+
+def test_account_multiplies_energy_and_intensity(trace: Path, intensity: Path) -> None:
+    # A flat series of 200 g: carbon is 0.2 kg a kWh.
+    arguments = ("account", trace, "--policy", "easy", "--intensity", intensity, "--json")
+    status, out, _ = run(*arguments)
+    assert status == 0
+    report = parse(out)
+    energy = ew.power(ew.replay(ew.load(trace), policy="easy")).energy_kwh
+    assert report["energy_kwh"] == pytest.approx(energy)
+    assert report["carbon_kgco2e"] == pytest.approx(0.2 * energy)
+
+
+def test_traces_are_listed_and_described() -> None:
+    status, out, _ = run("traces", "list")
+    assert status == 0
+    for name in ("KTH-SP2", "KTH-SP2-raw", "LLNL-Thunder", "LLNL-Atlas", "SDSC-SP2", "HPC2N"):
+        assert name in out
+    for name in ("UniLu-Gaia", "Theta-2022", "Lublin-1", "tiny"):
+        assert name in out
+    status, out, _ = run("traces", "info", "tiny")
+    assert status == 0
+    assert str(len(ew.load("tiny").jobs)) in out.replace(",", "")
+
+
+def test_tiny_says_that_it_is_tiny() -> None:
+    report = parse(run("replay", "tiny", "--policy", "easy", "--json")[1])
+    assert report["tier"] == "tiny"
+    assert report["jobs"] == len(ew.load("tiny").jobs)
+
+
+def test_lenient_reads_what_strict_refuses(tmp_path: Path) -> None:
+    path = tmp_path / "odd.swf"
+    path.write_text(SWF_HEADER + swf_row(1) + swf_row(2, runtime_s="long"))
+    status, _, err = run("replay", path, "--policy", "easy", "--json")
+    assert status != 0
+    assert "long" in err
+    status, out, _ = run("replay", path, "--policy", "easy", "--json", "--lenient")
+    assert status == 0
+    assert parse(out)["jobs"] == 1
+
+
+def test_procs_supplies_a_missing_machine_size(tmp_path: Path) -> None:
+    path = tmp_path / "bare.swf"
+    path.write_text(swf_row(1) + swf_row(2))
+    status, _, err = run("replay", path, "--policy", "easy", "--json")
+    assert status != 0
+    assert "--procs" in err
+    status, out, _ = run("replay", path, "--policy", "easy", "--json", "--procs", 4)
+    assert status == 0
+    assert parse(out)["jobs"] == 2
+
+
+BAD = {
+    "no such trace": ("replay", "absent.swf", "--policy", "easy"),
+    "no such policy": ("replay", "tiny", "--policy", "lifo"),
+    "no such policy among them": ("compare", "tiny", "--policies", "fcfs,lifo"),
+    "no such series": ("account", "tiny", "--policy", "easy", "--intensity", "MARS-2023"),
+    "no such name": ("traces", "info", "KTH-SP3"),
+    "option out of range": ("replay", "tiny", "--policy", "easy", "--procs", "0"),
+    "option unknown": ("replay", "tiny", "--polcy", "easy"),
+}
+CULPRIT = {
+    "no such trace": "absent.swf",
+    "no such policy": "lifo",
+    "no such policy among them": "lifo",
+    "no such series": "MARS-2023",
+    "no such name": "KTH-SP3",
+    "option out of range": "--procs",
+    "option unknown": "--polcy",
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_ends_in_one_clear_line(case: str) -> None:
+    status, _, err = run(*BAD[case])
+    assert status != 0
+    if not case.startswith("option"):  # the parser of options frames its own complaint
+        assert len(err.strip().splitlines()) == 1
+    assert CULPRIT[case] in err
+    assert "Traceback" not in err
+
+
+def test_energy_in_a_gap_ends_in_one_clear_line(trace: Path, tmp_path: Path) -> None:
+    path = tmp_path / "gap.csv"
+    path.write_text(neso_csv("2023-06-13 00:00", [200.0] * 48 + [None] + [200.0] * 47))
+    status, _, err = run("account", trace, "--policy", "easy", "--intensity", path)
+    assert status != 0
+    assert "2023-06-14" in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_a_bad_file_as_a_user_sees_it(tmp_path: Path) -> None:
+    path = tmp_path / "bad.swf"
+    path.write_text(SWF_HEADER + swf_row(1) + "1 2 3\n")
+    done = run_process("replay", path, "--policy", "easy", "--json")
+    assert done.returncode not in (0, None)
+    assert done.stdout == ""
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1
+    assert str(path) in lines[0]
+    assert str(SWF_HEADER.count("\n") + 2) in lines[0]
+
+
+def test_json_of_a_process_is_all_of_its_standard_output(trace: Path) -> None:
+    done = run_process("replay", trace, "--policy", "easy", "--json")
+    assert done.returncode == 0, done.stderr
+    assert set(REPORT) <= set(parse(done.stdout))
+
+
+def test_help_names_every_verb() -> None:
+    status, out, _ = run("--help")
+    assert status == 0
+    for verb in ("traces", "replay", "compare", "account"):
+        assert verb in out

@@ -1,0 +1,126 @@
+"""The stand-in machine and policies as values: what they hold, and what they refuse."""
+
+import json
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from builders import make_workload
+from pandas.testing import assert_frame_equal
+
+import exawatt as ew
+
+TABLE = pd.DataFrame({"submit_s": [0], "runtime_s": [1], "procs": [1]})
+
+
+def test_the_stand_in_has_the_documented_watts() -> None:
+    platform = ew.Platform.stand_in(ew.Workload(TABLE, procs=4008, name="Thunder", nodes=1002))
+    assert (platform.nodes, platform.procs) == (1002, 4008)
+    assert (platform.idle_w, platform.busy_w, platform.sleep_w) == (95.0, 190.738, 9.75)
+    assert platform.pue == 1
+
+
+def test_the_stand_in_has_one_processor_a_node_when_the_header_is_silent() -> None:
+    platform = ew.Platform.stand_in(ew.Workload(TABLE, procs=100, name="KTH"))
+    assert (platform.nodes, platform.procs) == (100, 100)
+
+
+def test_a_platform_is_frozen() -> None:
+    platform = ew.Platform.stand_in(ew.Workload(TABLE, procs=2))
+    with pytest.raises(FrozenInstanceError):
+        platform.idle_w = 0.0  # type: ignore[misc]
+
+
+def test_the_trace_machine_is_the_default_platform() -> None:
+    workload = make_workload([(0, 1, 1, 1)], 3)
+    schedule = ew.replay(workload, policy="fcfs")
+    assert schedule.platform == ew.Platform.stand_in(workload)
+
+
+def test_a_larger_platform_lets_a_queue_start_at_once() -> None:
+    workload = make_workload([(0, 2, 10, 10), (0, 2, 10, 10)], 2)
+    platform = ew.Platform(nodes=4, procs=4)
+    schedule = ew.replay(workload, policy="fcfs", platform=platform)
+    assert schedule.platform == platform
+    assert list(schedule.jobs["start_s"]) == [0, 0]
+    assert list(ew.replay(workload, policy="fcfs").jobs["start_s"]) == [0, 10]
+
+
+def test_a_platform_too_small_for_a_job_is_refused() -> None:
+    workload = make_workload([(0, 4, 10, 10)], 4)
+    with pytest.raises(ValueError, match="4"):
+        ew.replay(workload, policy="easy", platform=ew.Platform(nodes=2, procs=2))
+
+
+def test_policy_defaults() -> None:
+    policy = ew.Policy()
+    assert policy.order == "fcfs"
+    assert policy.kill_at_request is True
+    assert policy.missing_request == "quantile"
+
+
+def test_policies_are_values() -> None:
+    assert ew.Policy(backfill="easy") == ew.Policy(order="fcfs", backfill="easy")
+    assert ew.Policy(backfill="easy") != ew.Policy(backfill="none")
+    assert hash(ew.Policy(backfill="easy")) == hash(ew.Policy(backfill="easy"))
+    with pytest.raises(FrozenInstanceError):
+        ew.Policy().order = "sjf"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        ew.Policy(),
+        ew.Policy(backfill="easy", kill_at_request=False),
+        ew.Policy(backfill="none", missing_request="runtime"),
+    ],
+)
+def test_a_policy_survives_its_json_file(tmp_path: Path, policy: ew.Policy) -> None:
+    path = tmp_path / "policy.json"
+    policy.to_json(path)
+    assert isinstance(json.loads(path.read_text()), dict)
+    assert ew.Policy.from_json(path) == policy
+
+
+def test_replay_takes_a_policy_file(tmp_path: Path) -> None:
+    # Killed at 100 by default, 200 when the file says not to.
+    workload = make_workload([(0, 1, 200, 100), (0, 1, 1, 1)], 1)
+    path = tmp_path / "patient.json"
+    policy = ew.Policy(backfill="easy", kill_at_request=False)
+    policy.to_json(path)
+    schedule = ew.replay(workload, policy=str(path))
+    assert list(schedule.jobs["start_s"]) == [0, 200]
+    assert schedule.policy == policy
+    assert_frame_equal(schedule.jobs, ew.replay(workload, policy=path).jobs)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("order", "lifo"), ("backfill", "eager"), ("missing_request", "guess")],
+)
+def test_a_policy_refuses_what_it_does_not_know(field: str, value: str) -> None:
+    with pytest.raises(ValueError, match=value):
+        ew.Policy(**{field: value})
+
+
+@pytest.mark.parametrize(
+    "name", ["lifo", "", "easy+fcfs", "fcfs+", "fcfs+easy+easy", "absent.json"]
+)
+def test_an_unknown_policy_name_is_refused(name: str) -> None:
+    workload = make_workload([(0, 1, 1, 1)], 1)
+    with pytest.raises((ValueError, FileNotFoundError)) as caught:
+        ew.replay(workload, policy=name)
+    assert name in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"order": "fcfs", "backfil": "easy"}', '{"order": "lifo"}', "[1, 2]", "{", ""],
+    ids=["misspelt", "unknown", "list", "broken", "empty"],
+)
+def test_a_bad_policy_file_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "bad.json"
+    path.write_text(text)
+    with pytest.raises(ValueError):
+        ew.Policy.from_json(path)
