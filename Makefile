@@ -7,7 +7,7 @@ BIN := .venv/bin
 SAY := printf '\n==> %s\n'
 STRIP := $(BIN)/nbstripout --keep-count --extra-keys metadata.language_info
 
-.PHONY: help env book test plot simulate-KTH simulate-LLNL bench serve lock clean
+.PHONY: help env book test outputs plot simulate-KTH simulate-LLNL bench serve lock clean
 
 help: ## list the targets
 	@echo 'make TARGET, where TARGET is one of'
@@ -38,9 +38,13 @@ test: env ## lint, types, unit and property tests, then the chapters as tests
 	@$(SAY) 'Unit, property and integration tests'
 	@$(BIN)/pytest tests
 	@$(SAY) 'Chapters carry no outputs but the compared ones'
-	@$(STRIP) --verify chapters/*.ipynb || { echo 'Clean them with: $(STRIP) chapters/*.ipynb' >&2; exit 1; }
+	@$(STRIP) --verify chapters/*.ipynb || { echo 'Clean them with: make outputs' >&2; exit 1; }
 	@$(SAY) 'Chapters as tests'
 	@EXAWATT_EFFORT=test $(BIN)/pytest --nbval-lax --nbval-cell-timeout=600 --timeout=1200 chapters/*.ipynb
+
+outputs: env ## refresh the outputs that the chapters keep for comparison, and strip the others
+	@EXAWATT_EFFORT=test $(BIN)/jupyter nbconvert --to notebook --execute --inplace chapters/*.ipynb
+	@$(STRIP) chapters/*.ipynb
 
 plot: env ## one-page energy report of any trace: make plot TRACE_PATH=my.swf
 	@$(BIN)/python scripts/plot_report.py "$$TRACE_PATH"

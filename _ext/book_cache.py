@@ -17,6 +17,7 @@ OPTIONAL = ("data", "traces", "batsim", "telemetry", "experiments", "tests/data"
 IGNORED = ("__pycache__", ".ipynb_checkpoints", "*.egg-info")
 LARGE_BYTES = 256 * 2**20  # beyond this, reading a file at every build would take too long
 KEPT = 5
+PROVENANCE = "chapters/provenance"
 
 
 def fingerprint(root: Path, environ: Mapping[str, str]) -> str:
@@ -88,8 +89,14 @@ def _forget_after_warnings(app, exception) -> None:
             (Path(app.doctreedir) / "environment.pickle").unlink()
 
 
+def _always_reread(app, env, added, changed, removed) -> set[str]:
+    """Read the provenance page at every build: it names the commit, which no file of it shows."""
+    return {PROVENANCE} & set(env.found_docs)
+
+
 def setup(app):
     # After jupyter-book's own settings, before Sphinx compares them with the last build's.
     app.connect("config-inited", _choose_cache, priority=100)
+    app.connect("env-get-outdated", _always_reread)
     app.connect("build-finished", _forget_after_warnings)
     return {"version": "0.1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -276,3 +276,15 @@ def test_a_filled_gap_counts_at_its_filled_value(make_intensity: Make) -> None:
         ew.account(power, intensity)
     account = ew.account(power, intensity.fill_gaps("week"))
     assert account.carbon_kgco2e == pytest.approx(BUSY_KW / 2 * 0.36, rel=1e-12)
+
+
+@pytest.mark.parametrize("instant", ["2023-10-29 00:30", "2023-10-29 01:30"])
+def test_the_hour_that_comes_twice_stays_the_same_instant_in_the_grids_own_zone(
+    instant: str,
+) -> None:
+    # 01:30 on that day is first British Summer Time (00:30 UTC), then GMT (01:30 UTC).
+    series = ew.Intensity(
+        start=pd.Timestamp("2023-01-01", tz="UTC"), gco2_per_kwh=np.full(365 * 48, 100.0)
+    )
+    start = pd.Timestamp(instant, tz="UTC")
+    assert lay_on(start, "Europe/London", series) == start

@@ -116,8 +116,15 @@ def test_an_unknown_policy_name_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ['{"order": "fcfs", "backfil": "easy"}', '{"order": "lifo"}', "[1, 2]", "{", ""],
-    ids=["misspelt", "unknown", "list", "broken", "empty"],
+    [
+        '{"order": "fcfs", "backfil": "easy"}',
+        '{"order": "lifo"}',
+        '{"kill_at_request": "no"}',
+        "[1, 2]",
+        "{",
+        "",
+    ],
+    ids=["misspelt", "unknown", "word for a truth", "list", "broken", "empty"],
 )
 def test_a_bad_policy_file_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "bad.json"

@@ -1,7 +1,5 @@
 """Power of a schedule: literal watts, and energy by hosts against energy by jobs."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 from builders import make_workload
@@ -12,7 +10,7 @@ from reference import Job
 from strategies import as_workload, job_lists
 
 import exawatt as ew
-from exawatt.power import job_energy_j
+from exawatt.power import host_energy_j, job_energy_j
 from exawatt.replay import allocate_processors
 
 IDLE_W, BUSY_W = 95.0, 190.738  # the stand-in node
@@ -78,24 +76,27 @@ def test_the_profile_has_one_value_between_two_edges() -> None:
     assert (np.diff(power.edges_s) > 0).all()
 
 
-def energy_by_hosts(schedule: Any, nodes: int, machine: int, window: tuple[float, float]) -> float:
+def energy_by_hosts(
+    schedule: ew.Schedule, nodes: int, machine: int, window: tuple[float, float]
+) -> list[float]:
     """Walk every node through its own starts and ends [J]."""
     offsets, ids = allocate_processors(schedule)
     start, end = schedule.jobs["start_s"].to_numpy(), schedule.jobs["end_s"].to_numpy()
     per_node = machine // nodes
-    total = 0.0
+    joules = []
     for node in range(nodes):
         changes: dict[float, int] = {window[0]: 0, window[1]: 0}
         for i in range(len(start)):
             busy = int((np.asarray(ids[offsets[i] : offsets[i + 1]]) // per_node == node).sum())
             changes[start[i]] = changes.get(start[i], 0) + busy
             changes[end[i]] = changes.get(end[i], 0) - busy
-        busy, before = 0, window[0]
+        busy, before, total = 0, window[0], 0.0
         for instant in sorted(changes):
             assert 0 <= busy <= per_node
             total += (instant - before) * (IDLE_W + (BUSY_W - IDLE_W) * busy / per_node)
             busy, before = busy + changes[instant], instant
-    return total
+        joules.append(total)
+    return joules
 
 
 @settings(max_examples=100)
@@ -109,7 +110,9 @@ def test_energy_by_hosts_equals_energy_by_jobs_and_idle(
     workload = ew.Workload(workload.jobs, procs=machine, name="random", nodes=nodes)
     schedule = ew.replay(workload, policy=name)
     first, last = jobs[0].submit_s, float(schedule.jobs["end_s"].max())
-    by_hosts = energy_by_hosts(schedule, nodes, machine, (first, last))
+    hosts = energy_by_hosts(schedule, nodes, machine, (first, last))
+    assert_allclose(host_energy_j(schedule), hosts, rtol=1e-9)
+    by_hosts = sum(hosts)
     by_jobs = float(np.sum(job_energy_j(schedule))) + nodes * IDLE_W * (last - first)
     assert by_jobs == pytest.approx(by_hosts, rel=1e-9)
     assert ew.power(schedule).energy_j == pytest.approx(by_hosts, rel=1e-9)

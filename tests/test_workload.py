@@ -51,6 +51,14 @@ def test_jobs_are_sorted_by_submission_with_ties_in_trace_order() -> None:
     assert list(table["job"]) == [5, 4, 3, 2, 1]  # the caller's table is left alone
 
 
+def test_ties_keep_the_trace_order_among_many_jobs() -> None:
+    # Unstable sorts are stable by luck on a handful of rows.
+    submit = np.random.default_rng(0).integers(0, 20, 1000)
+    table = pd.DataFrame({"job": range(1000), "submit_s": submit, "runtime_s": 1, "procs": 1})
+    expected = sorted(range(1000), key=lambda job: submit[job])
+    assert list(ew.Workload(table, procs=1).jobs["job"]) == expected
+
+
 def test_the_submission_times_keep_their_origin() -> None:
     # F1 to F4 are not shift-invariant: a window keeps the trace's own clock.
     jobs = make_workload([(10**6, 1, 5, 5), (10**6 + 9, 1, 5, 5)], 1).jobs

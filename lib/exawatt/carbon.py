@@ -200,12 +200,15 @@ def lay_on(
     year = middle.tz_convert(intensity.timezone).year
     if start is None:
         new_year = pd.Timestamp(year=year, month=1, day=1)
+        summer = False
         target = new_year + pd.Timedelta(days=-new_year.weekday() % 7)
     else:
-        first = start + pd.Timedelta(seconds=first_submit_s)
-        local = first.tz_convert(timezone).tz_localize(None)
+        first = (start + pd.Timedelta(seconds=first_submit_s)).tz_convert(timezone)
+        summer = bool(first.dst())
+        local = first.tz_localize(None)
         day = 28 if (local.month, local.day) == (2, 29) else local.day
         same_date = local.replace(year=year, day=day)
         target = same_date + pd.Timedelta(days=(local.weekday() - same_date.weekday() + 3) % 7 - 3)
-    zoned = target.tz_localize(intensity.timezone, ambiguous=True, nonexistent="shift_forward")
+    # The hour that comes twice when clocks go back is the one the machine's own clock had.
+    zoned = target.tz_localize(intensity.timezone, ambiguous=summer, nonexistent="shift_forward")
     return zoned.tz_convert("UTC")

@@ -155,9 +155,10 @@ def replay(
     as_json: AsJson = False,
 ) -> None:
     """Replay a trace under a policy: waits, slowdown, utilisation, energy and carbon."""
+    chosen = ew.Policy.of(policy)
     workload = ew.load(trace, strict=not lenient, procs=procs)
     series = ew.load_intensity(intensity, fill=fill)  # type: ignore[arg-type]
-    schedule = ew.replay(workload, policy)
+    schedule = ew.replay(workload, chosen)
     record = _record(schedule, ew.account(ew.power(schedule), series))
     if as_json:
         print(json.dumps(record, indent=2))
@@ -220,9 +221,10 @@ def account(
     as_json: AsJson = False,
 ) -> None:
     """Account for a trace's energy and carbon, month by month."""
+    chosen = ew.Policy.of(policy)
     workload = ew.load(trace, strict=not lenient, procs=procs)
     series = ew.load_intensity(intensity, fill=fill)  # type: ignore[arg-type]
-    schedule = ew.replay(workload, policy)
+    schedule = ew.replay(workload, chosen)
     result = ew.account(ew.power(schedule), series)
     months = result.half_hours.groupby(result.half_hours["instant"].dt.strftime("%Y-%m"))
     by_month = months[["energy_kwh", "carbon_kgco2e"]].sum().rename_axis("month").reset_index()

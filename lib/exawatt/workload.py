@@ -175,7 +175,7 @@ def _typed(column: pd.Series, name: str, dtype: str, unknown: float) -> pd.Serie
 
 
 def clean(
-    jobs: pd.DataFrame, procs: int, lines: np.ndarray | None = None
+    jobs: pd.DataFrame, procs: int, lines: np.ndarray | None = None, unknown: str = "nan"
 ) -> tuple[pd.DataFrame, list[Finding]]:
     """Drop the rows no replay can use, sort the rest by submission, and say what was done.
 
@@ -187,6 +187,8 @@ def clean(
         Processors of the machine.
     lines : ndarray of int, shape (n_jobs,), optional
         Line of each row in its file, for the report.
+    unknown : str
+        How that file writes an unknown value.
 
     Returns
     -------
@@ -208,7 +210,8 @@ def clean(
         rows = np.flatnonzero(keep & fails.to_numpy())
         if rows.size:
             line = 0 if lines is None else int(lines[rows[0]])
-            value = f"{jobs[column].iloc[rows[0]]:g}"
+            number = jobs[column].iloc[rows[0]]
+            value = unknown if np.isnan(number) else f"{number:g}"
             findings.append(Finding("dropped", reason, rows.size, line, column, value))
             keep[rows] = False
     if not keep.all():

@@ -239,6 +239,14 @@ def test_carriage_returns(tmp_path: Path, suffix: str) -> None:
     assert dropped(workload) == 0
 
 
+def test_carriage_returns_do_not_shift_line_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "trace.swf"
+    text = SWF_HEADER + SOUND[0] + "1 2 3\n" + SOUND[2]
+    path.write_bytes(text.replace("\n", "\r\n").encode())
+    cleaning = read_swf(path, strict=False).cleaning
+    assert list(cleaning.loc[cleaning["action"] == "dropped", "line"]) == [FIRST + 1]
+
+
 def test_a_header_that_is_not_utf8(tmp_path: Path) -> None:
     path = tmp_path / "trace.swf"
     header = "; Installation: Université\n; MaxProcs: 10\n"
@@ -264,6 +272,26 @@ def test_a_truncated_file(tmp_path: Path, suffix: str) -> None:
     assert 0 < len(workload.jobs) < 20000
     assert_array_equal(workload.jobs["job"], np.arange(1, len(workload.jobs) + 1))
     assert len(workload.cleaning) >= 1
+
+
+@pytest.mark.parametrize("lost", [1, 4, 8])
+def test_a_file_that_lost_only_its_checksum_is_truncated(tmp_path: Path, lost: int) -> None:
+    path = tmp_path / "trace.swf.gz"
+    path.write_bytes(gzip.compress((SWF_HEADER + "".join(SOUND)).encode())[:-lost])
+    with pytest.raises(TraceError):
+        read_swf(path)
+    workload = read_swf(path, strict=False)
+    assert list(workload.jobs["job"]) == [1, 2, 3]
+    assert len(workload.cleaning) >= 1
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz", ".zst"])
+def test_a_file_of_several_streams_is_read_to_its_end(tmp_path: Path, suffix: str) -> None:
+    # `cat a.gz b.gz` is a valid .gz, and so for the others.
+    path = tmp_path / f"trace.swf{suffix}"
+    pack = COMPRESS[suffix]
+    path.write_bytes(pack((SWF_HEADER + SOUND[0]).encode()) + pack("".join(SOUND[1:]).encode()))
+    assert list(read_swf(path).jobs["job"]) == [1, 2, 3]
 
 
 @pytest.mark.parametrize("strict", [True, False])

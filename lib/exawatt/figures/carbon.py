@@ -143,9 +143,10 @@ def idle_ratio_table(better: Schedule, baseline: Schedule, intensity: Intensity)
         rows.append(
             {
                 "idle/busy": ratio,
-                "energy_kwh": one.energy_kwh,
-                "energy saved": 1 - one.energy_kwh / other.energy_kwh,
-                "carbon_kgco2e": one.carbon_kgco2e,
+                "energy [MWh]": one.energy_kwh / 1e3,
+                # Adding zero turns the -0.0 of a rounded difference into 0.0.
+                "energy saved": round(1 - one.energy_kwh / other.energy_kwh, 9) + 0.0,
+                "carbon [tCO2e]": one.carbon_kgco2e / 1e3,
                 "carbon saved": 1 - one.carbon_kgco2e / other.carbon_kgco2e,
             }
         )
@@ -161,8 +162,8 @@ def shortcuts(result: Account) -> pd.DataFrame:
 
     Notes
     -----
-    The shortcuts multiply energy by the mean intensity of the whole time, of each day, of the
-    first half-hour of each day, or take the mean power at face value.
+    The shortcuts multiply the energy of each day by that day's mean intensity or by that of its
+    first half-hour, or all energy by the mean intensity of the whole time.
     """
     rows = result.half_hours
     energy, grams = rows["energy_kwh"], rows["gco2_per_kwh"]
@@ -179,7 +180,7 @@ def shortcuts(result: Account) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "method": list(table),
-            "carbon_kgco2e": list(table.values()),
+            "carbon [tCO2e]": [value / 1e3 for value in table.values()],
             "error": [value / exact - 1 for value in table.values()],
         }
     )

@@ -24,7 +24,7 @@ def build(effort: str = "") -> pd.DataFrame:
         "effort": effort_of(effort),
         "Python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
-        "processor": _processor(),
+        "processor": processor(),
         "cores": str(os.cpu_count()),
     }
     return pd.DataFrame({"what": list(facts), "value": list(facts.values())})
@@ -43,7 +43,8 @@ def _commit() -> str:
     return head.stdout.strip() + (", with uncommitted changes" if changes.stdout.strip() else "")
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Model of this machine's processor."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as lines:
             models = [line.split(":", 1)[1].strip() for line in lines if "model name" in line]

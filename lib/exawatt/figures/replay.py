@@ -16,13 +16,27 @@ from exawatt.replay import Schedule, allocate_processors
 from exawatt.stats import Floats, bounded_slowdown, step_mean
 
 DAY_S = 86400.0
+HOUR_S = 3600.0
 MINUTE_S = 60.0
 
 
 def metrics(schedules: list[Schedule]) -> pd.DataFrame:
-    """One row a schedule: the summary of each."""
-    rows = [{"trace": s.workload.label, "policy": s.policy.name, **s.metrics()} for s in schedules]
-    return pd.DataFrame(rows)
+    """One row a schedule: its summary, waits in hours."""
+    return pd.DataFrame([_metrics_row(schedule) for schedule in schedules])
+
+
+def _metrics_row(schedule: Schedule) -> dict[str, object]:
+    summary = schedule.metrics()
+    return {
+        "trace": schedule.workload.name,
+        "policy": schedule.policy.name,
+        "mean slowdown": summary["avebsld"],
+        "mean wait [h]": summary["mean_wait_s"] / HOUR_S,
+        "99 % wait [h]": summary["p99_wait_s"] / HOUR_S,
+        "longest wait [h]": summary["max_wait_s"] / HOUR_S,
+        "utilisation": summary["utilisation"],
+        "makespan [d]": summary["makespan_s"] / DAY_S,
+    }
 
 
 def day_bins_s(schedule: Schedule, window_s: tuple[float, float]) -> Floats:
@@ -76,16 +90,16 @@ def gantt(schedule: Schedule, window_s: tuple[float, float]) -> Figure:
     wait_min = np.maximum((begin - schedule.submit_s) / MINUTE_S, 1.0)
     shapes, colours = [], []
     for job in np.flatnonzero((begin < last) & (end > first)):
-        x0, x1 = max(begin[job], first) - first, min(end[job], last) - first
+        left = (max(begin[job], first) - first) / HOUR_S
+        right = (min(end[job], last) - first) / HOUR_S
         for low, high in _runs(ids[offsets[job] : offsets[job + 1]]):
-            shapes.append([(x, y) for x in (x0, x1) for y in (low, high)])
+            shapes.append([(left, low), (left, high), (right, high), (right, low)])
             colours.append(wait_min[job])
-    hours = [[(a[0] / 3600, a[1]) for a in (s[0], s[1], s[3], s[2])] for s in shapes]
     figure, axis = plt.subplots(figsize=(7.2, 3.9))
     norm = LogNorm(1, max(wait_min.max(), 10))
     axis.add_collection(
         PolyCollection(
-            hours,
+            shapes,
             array=np.array(colours),
             norm=norm,
             cmap="cividis_r",
@@ -94,7 +108,7 @@ def gantt(schedule: Schedule, window_s: tuple[float, float]) -> Figure:
         )
     )
     day = local_times(schedule.workload, np.array([first]))[0]
-    axis.set(xlim=(0, (last - first) / 3600), ylim=(0, schedule.platform.procs))
+    axis.set(xlim=(0, (last - first) / HOUR_S), ylim=(0, schedule.platform.procs))
     axis.set(xlabel=f"hour of {day:%A %d %B %Y}, local time", ylabel="processor")
     axis.set_xticks(np.arange(0, 25, 4))
     axis.grid(False)

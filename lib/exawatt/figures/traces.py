@@ -19,20 +19,16 @@ def summary(workloads: list[Workload]) -> pd.DataFrame:
 
 def _summary_row(workload: Workload) -> dict[str, object]:
     jobs = workload.jobs
-    dropped = workload.cleaning.loc[workload.cleaning["action"] == "dropped", "count"].sum()
-    known_users = jobs.loc[jobs["user"] >= 0, "user"]
     return {
-        "trace": workload.label,
-        "processors": workload.procs,
+        "trace": workload.name,
+        "procs": workload.procs,
         "jobs": len(jobs),
-        "dropped": int(dropped),
         "days": workload.days,
         "load": workload.offered_load,
         "median runtime [s]": jobs["runtime_s"].median(),
-        "median size": jobs["procs"].median(),
         "no request": jobs["requested_s"].isna().mean(),
         "over request": (jobs["runtime_s"] > jobs["requested_s"]).mean(),
-        "users": known_users.nunique(),
+        "users": jobs.loc[jobs["user"] >= 0, "user"].nunique(),
     }
 
 
@@ -57,7 +53,7 @@ def distributions(workloads: list[Workload]) -> Figure:
     axes[1].set(xlabel="size / machine [-]", xscale="log")
     axes[2].set(xlabel="request / runtime [-]", xscale="log")
     axes[2].axvline(1, color="0.4", linewidth=0.8, linestyle=":")
-    axes[0].legend(loc="upper left")
+    axes[1].legend(loc="lower right")
     return figure
 
 

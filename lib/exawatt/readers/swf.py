@@ -93,7 +93,7 @@ def read_swf(
     del values
     if strict:
         _refuse(path, _misfits(jobs, lines, machine.procs))
-    jobs, cleaning = clean(jobs, machine.procs, lines)
+    jobs, cleaning = clean(jobs, machine.procs, lines, unknown="-1")
     noted = missing_sizes + cleaning + _requests(jobs) + machine.findings
     return Workload(
         jobs,

@@ -62,9 +62,9 @@ class Policy:
         ValueError
             The name is unknown.
         """
-        order, _, backfill = ALIASES.get(name.lower(), name.lower()).partition("+")
+        order, plus, backfill = ALIASES.get(name.lower(), name.lower()).partition("+")
         try:
-            return cls(order=order, backfill=backfill or "none")  # type: ignore[arg-type]
+            return cls(order=order, backfill=backfill if plus else "none")  # type: ignore[arg-type]
         except ValueError:
             raise ValueError(
                 f"policy {name!r} is unknown; pass ORDER[+BACKFILL] with ORDER one of "
