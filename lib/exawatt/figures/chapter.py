@@ -150,10 +150,12 @@ def put_table(
     formats : mapping, optional
         Format specification, such as ``",.1f"``, or a function, by column.
     """
+    formats = formats or {}
     shown = table.copy().astype(object)
-    for name, form in (formats or {}).items():
+    for name, form in formats.items():
         shown[name] = [_formatted(value, form) for value in table[name]]
-    rows = [[str(name) for name in shown.columns], ["---"] + ["--:"] * (len(shown.columns) - 1)]
+    rows = [[str(name) for name in shown.columns]]
+    rows += [["--:" if name in formats else ":--" for name in shown.columns]]
     rows += [[str(value).replace("|", "\\|") for value in row] for row in shown.to_numpy()]
     text = "\n".join("| " + " | ".join(row) + " |" for row in rows)
     glue(key, Markdown(f":::{{table}} {caption}\n:name: {key}\n\n{text}\n:::"), display=False)
