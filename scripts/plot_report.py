@@ -9,9 +9,10 @@ import nbformat
 import papermill
 from nbconvert import HTMLExporter
 
+from exawatt.readers.files import bare_name
+
 ROOT = Path(__file__).resolve().parents[1]
 CHAPTER = ROOT / "chapters" / "backlog_energy_co2e.ipynb"
-MATHJAX = ROOT / "assets" / "vendor" / "mathjax-tex-svg-full.js"
 
 # nbconvert's page without the scripts that it would load from elsewhere.
 TEMPLATE = """{%- extends 'lab/index.html.j2' -%}
@@ -19,10 +20,6 @@ TEMPLATE = """{%- extends 'lab/index.html.j2' -%}
 {%- block html_head_js_mathjax -%}{%- endblock -%}
 {%- block html_head_js_mermaidjs -%}{%- endblock -%}
 """
-MATH = r"\$[^$]+\$|\\begin\{"
-MATHJAX_OPTIONS = (
-    "MathJax = {tex: {inlineMath: [['$', '$'], ['\\\\(', '\\\\)']], processEnvironments: true}}"
-)
 
 
 def main(trace_path: str) -> str:
@@ -32,8 +29,7 @@ def main(trace_path: str) -> str:
     trace = Path(trace_path).expanduser().resolve()
     if not trace.is_file():
         raise SystemExit(f"TRACE_PATH={trace_path} is not a file.")
-    stem = trace.name.removesuffix(".gz").removesuffix(".zst").removesuffix(".swf")
-    report = ROOT / "_build" / "reports" / f"{stem}.html"
+    report = ROOT / "_build" / "reports" / f"{bare_name(trace)}.html"
     report.parent.mkdir(parents=True, exist_ok=True)
     report.write_text(to_html(run_chapter(trace), title=f"Energy report: {trace.name}"), "utf-8")
     return str(report)
@@ -78,9 +74,6 @@ def to_html(notebook: nbformat.NotebookNode, title: str) -> str:
         embed_images=True,
     )
     page, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": title}})
-    if any(re.search(MATH, c.source) for c in notebook.cells if c.cell_type == "markdown"):
-        script = f"<script>{MATHJAX_OPTIONS}</script><script>{MATHJAX.read_text('utf-8')}</script>"
-        page = page.replace("</head>", script + "</head>", 1)
     return page
 
 
@@ -95,12 +88,12 @@ def plain_markdown(source: str, glued: dict[str, str]) -> str:
         except ValueError:
             return value
 
+    # Glued tables are shown where their cell made them; of figures, the caption is still to come.
+    source = re.sub(r"(?ms)^```\{glue:md\}.*?^```$", "", source)
+    source = re.sub(r"(?ms)^```\{glue:figure\}[^\n]*\n(?::[^\n]*\n)*(.*?)^```$", r"\1", source)
     source = re.sub(r"\{glue:\w*\}`([^`]+)`", fill, source)
-    source = re.sub(r"\s*\{cite(?::\w+)?\}`[^`]+`", "", source)
     source = re.sub(r"(?m)^\(\S+\)=\n", "", source)
-    source = re.sub(r"(?ms)^```\{math\}\n(?::.*?\n)*(.*?)\n```$", r"$$\n\1\n$$", source)
-    source = re.sub(r"(?ms)^(`{3,}|:{3,})\{[^\n]*\n(?::[^\n]*\n)*(.*?)\n\1$", r"\2", source)
-    return re.sub(r"\{[\w:-]+\}`([^`<]+?)\s*(?:<[^>]*>)?`", r"\1", source)
+    return re.sub(r"\[([^\]]+)\]\([^)]*\.(?:ipynb|md)\)", r"\1", source)
 
 
 if __name__ == "__main__":

@@ -108,10 +108,19 @@ def test_machine_size(write_swf_text: Write, header: str, argument: int | None, 
     assert read_swf(path, procs=argument).procs == size
 
 
-@pytest.mark.parametrize("strict", [True, False])
-def test_without_a_machine_size_reading_fails(write_swf_text: Write, strict: bool) -> None:
+def test_without_a_machine_size_strict_reading_fails(write_swf_text: Write) -> None:
     with pytest.raises(TraceError, match="procs"):
-        read_swf(write_swf_text(swf_row(1), header="; Computer: none\n"), strict=strict)
+        read_swf(write_swf_text(swf_row(1), header="; Version: 2.2\n"))
+
+
+def test_without_a_machine_size_lenient_reading_takes_the_largest_job(
+    write_swf_text: Write,
+) -> None:
+    path = write_swf_text(swf_row(1, procs=3), swf_row(2, procs=7), header="; Version: 2.2\n")
+    workload = read_swf(path, strict=False)
+    assert workload.procs == 7
+    noted = workload.cleaning.query("field == 'MaxProcs'").iloc[0]
+    assert (noted["action"], noted["value"]) == ("noted", "7")
 
 
 @pytest.mark.parametrize("strict", [True, False])

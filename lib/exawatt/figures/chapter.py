@@ -1,6 +1,7 @@
 """What every chapter does first and last: choose its traces, and hand results to the prose."""
 
 import os
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -16,7 +17,7 @@ from myst_nb import glue
 
 from exawatt.intensity import Intensity
 from exawatt.platform import Platform
-from exawatt.readers.catalog import catalog, load, load_intensity
+from exawatt.readers.catalog import StandInWarning, catalog, load, load_intensity
 from exawatt.workload import Workload
 
 EFFORTS = ("full", "quick", "test")
@@ -42,6 +43,8 @@ def begin(trace: str = "", effort: str = "") -> list[Workload]:
         No trace twice.
     """
     set_style()
+    # The note of `put_provenance` says it where readers see it.
+    warnings.simplefilter("ignore", StandInWarning)
     if trace:
         return [load(trace, strict=False)]
     names = ("tiny",) if effort_of(effort) == "test" else THESIS_TRACES
@@ -173,14 +176,13 @@ def put_provenance(inputs: Iterable[Workload | Intensity]) -> None:
     inputs = list(inputs)
     generated = [item.label for item in inputs if item.tier != "real"]
     listed = "; ".join(item.label for item in inputs)
+    text = f"This chapter rests on real data: {listed}."
     if generated:
         text = (
-            ":::{warning}\nNot real data. This chapter was built on "
-            f"{'; '.join(generated)}. Its figures and numbers show that the code runs, and say "
-            "nothing about any real machine. Put the real files where the "
-            "catalog finds them, and build again.\n:::"
+            f"Not real data. This page was built on {'; '.join(generated)}. Its figures and "
+            "numbers show that the code runs, and say nothing about any real machine. Put real "
+            "files where the catalog finds them (see the data checklist), and build again."
         )
-    else:
-        text = f":::{{note}}\nThis chapter rests on real data: {listed}.\n:::"
-    glue("provenance", Markdown(text), display=False)
-    display(Markdown(f"*Data: {listed}.*"))
+    kind = "warning" if generated else "note"
+    glue("provenance", Markdown(f":::{{{kind}}}\n{text}\n:::"), display=False)
+    display(Markdown(f"*{text}*"))

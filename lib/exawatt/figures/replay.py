@@ -51,6 +51,7 @@ def utilisation_and_backlog(schedules: list[Schedule]) -> Figure:
     """Daily share of processors in use, and work that waits, for schedules of one trace."""
     figure, (upper, lower) = plt.subplots(2, 1, figsize=(7.2, 4.4), sharex=True)
     window = common_window_s(schedules)
+    longest = 0.0
     for schedule in schedules:
         procs = schedule.platform.procs
         bins = day_bins_s(schedule, window)
@@ -59,9 +60,11 @@ def utilisation_and_backlog(schedules: list[Schedule]) -> Figure:
         waiting = step_mean(*schedule.waiting_procs(window), bins) / procs
         upper.plot(days, busy, label=schedule.policy.name, linewidth=1.1)
         lower.plot(days, waiting, label=schedule.policy.name, linewidth=1.1)
+        longest = max(longest, waiting.max())
     upper.set(ylabel="utilisation [-]", ylim=(0, 1.02))
     lower.set(ylabel="backlog [machines]")
-    lower.set_yscale("symlog", linthresh=1)
+    if longest > 10:
+        lower.set_yscale("symlog", linthresh=1)
     lower.set_ylim(bottom=0)
     upper.legend(loc="lower left", ncols=len(schedules))
     dates(lower)

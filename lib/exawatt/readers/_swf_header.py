@@ -23,17 +23,27 @@ class Header:
     findings: list[Finding]
 
     @classmethod
-    def parse(cls, path: Path, header: tuple[str, ...], procs: int | None) -> Self:
-        """Read ``; Key: value`` lines; `procs` overrides the machine size found there."""
+    def parse(
+        cls, path: Path, header: tuple[str, ...], procs: int | None, largest_job: int | None = None
+    ) -> Self:
+        """Read ``; Key: value`` lines.
+
+        `procs` overrides the machine size found there; `largest_job` stands in for a size that
+        is found nowhere, which is an error without it.
+        """
         keys = fields(header)
         nodes = _whole(keys.get("MaxNodes"))
         size = procs or _whole(keys.get("MaxProcs")) or nodes
+        findings = []
+        if size is None and largest_job:
+            size = largest_job
+            reason = "no MaxProcs or MaxNodes in the header, the largest job taken"
+            findings.append(Finding("noted", reason, 1, 0, "MaxProcs", str(size)))
         if size is None:
             raise TraceError(
                 path, "the header has no MaxProcs or MaxNodes; pass procs= (--procs), the size."
             )
         start, timezone = _start(keys.get("UnixStartTime")), _timezone(keys)
-        findings = []
         if start is None:
             findings.append(Finding("noted", "no start instant in the header", 1))
         if timezone is None:

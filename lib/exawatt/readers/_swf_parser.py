@@ -80,7 +80,7 @@ def parse_lines(text, values, begin, kind):  # type: ignore[no-untyped-def]
 def split_lines(text: bytes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Fields, offsets and kinds of all lines; see :func:`parse_lines`."""
     n_lines = text.count(b"\n") + (not text.endswith(b"\n"))
-    values = np.empty((N_FIELDS, n_lines))
+    values = np.zeros((N_FIELDS, n_lines))
     begin = np.empty(n_lines + 1, dtype=np.int64)
     kind = np.empty(n_lines, dtype=np.int8)
     parse_lines(np.frombuffer(text, dtype=np.uint8), values, begin, kind)

@@ -20,6 +20,10 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 Kind = Literal["traces", "intensity"]
 
 
+class StandInWarning(UserWarning):
+    """A trace or series is not on this machine, and a generated one took its place."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """One trace or series of the catalog."""
@@ -65,7 +69,7 @@ def locate(name_or_path: str | Path, kind: Kind) -> tuple[Path, Entry | None]:
     """Path of a trace or series, and its catalog entry if it was named.
 
     A catalog name whose file is not on this machine leads to the generated ``tiny`` one, with a
-    warning.
+    :class:`StandInWarning`.
 
     Raises
     ------
@@ -87,6 +91,7 @@ def locate(name_or_path: str | Path, kind: Kind) -> tuple[Path, Entry | None]:
         warnings.warn(
             f"{entry.name} is not on this machine; the generated 'tiny' stands in for it. Put "
             f"{entry.dropped or entry.file} into {folder}, or name its folder in EXAWATT_DATA.",
+            StandInWarning,
             stacklevel=3,
         )
         entry = entries["tiny"]

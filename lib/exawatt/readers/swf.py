@@ -66,14 +66,14 @@ def read_swf(
     Raises
     ------
     TraceError
-        Naming file, line, field and value. A file without jobs or without a machine size raises
-        even when not strict.
+        Naming file, line, field and value. A file without any job raises even when not strict.
 
     Notes
     -----
     Defects are: a wrong number of fields, what is no finite number, a damaged or truncated
     stream, CRLF line ends, a header that is not UTF-8, jobs larger than the machine,
-    submissions out of time order, and negative quantities other than -1. Unknown (-1) or zero
+    submissions out of time order, negative quantities other than -1, and a header without the
+    machine's size. Unknown (-1) or zero
     runtimes and sizes are ordinary content of the format: such jobs are dropped and counted
     whether strict or not.
     """
@@ -88,9 +88,10 @@ def read_swf(
     faults += _negatives(values, lines)
     if strict:
         _refuse(path, faults)
-    machine = Header.parse(path, header, procs)
     jobs, missing_sizes = _jobs(values)
     del values
+    largest_job = None if strict or jobs.empty else int(jobs["procs"].max())
+    machine = Header.parse(path, header, procs, largest_job)
     if strict:
         _refuse(path, _misfits(jobs, lines, machine.procs))
     jobs, cleaning = clean(jobs, machine.procs, lines, unknown="-1")
