@@ -7,7 +7,7 @@ BIN := .venv/bin
 SAY := printf '\n==> %s\n'
 STRIP := $(BIN)/nbstripout --keep-count --extra-keys metadata.language_info
 
-.PHONY: help env book test outputs plot simulate-KTH simulate-LLNL bench serve lock clean
+.PHONY: help env book test outputs data plot simulate-KTH simulate-LLNL bench serve lock clean
 
 help: ## list the targets
 	@echo 'make TARGET, where TARGET is one of'
@@ -19,7 +19,8 @@ env: ## create or refresh .venv (PYTHON=python3.12 chooses the interpreter)
 book: env ## execute the chapters and build the HTML book
 	@$(SAY) 'Building the book (chapters run through the execution cache)'
 	@rm -rf _build/html/reports _build/html/index.html
-	@status=0; $(BIN)/jupyter-book build . -W -n --keep-going || status=$$?; \
+	@trap 'echo "Interrupted. Finished chapters are kept: make book goes on from here." >&2; exit 130' INT; \
+	status=0; $(BIN)/jupyter-book build . -W -n --keep-going || status=$$?; \
 	if [ $$status -ne 0 ]; then \
 		for log in _build/html/reports/*.err.log _build/html/reports/*/*.err.log; do \
 			if [ -f "$$log" ]; then $(SAY) "$$log (its end)"; tail -n 25 "$$log"; fi; \
@@ -45,6 +46,9 @@ test: env ## lint, types, unit and property tests, then the chapters as tests
 outputs: env ## refresh the outputs that the chapters keep for comparison, and strip the others
 	@EXAWATT_EFFORT=test $(BIN)/jupyter nbconvert --to notebook --execute --inplace chapters/*.ipynb
 	@$(STRIP) chapters/*.ipynb
+
+data: env ## download the traces and series that are not here yet, and check them
+	@$(BIN)/exawatt traces fetch --all
 
 plot: env ## one-page energy report of any trace: make plot TRACE_PATH=my.swf
 	@$(BIN)/python scripts/plot_report.py "$$TRACE_PATH"

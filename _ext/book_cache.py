@@ -12,6 +12,8 @@ import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import pooch
+
 REQUIRED = ("lib", "requirements.txt")
 OPTIONAL = ("data", "traces", "batsim", "telemetry", "experiments", "tests/data")
 IGNORED = ("__pycache__", ".ipynb_checkpoints", "*.egg-info")
@@ -23,7 +25,8 @@ PROVENANCE = "chapters/provenance"
 def fingerprint(root: Path, environ: Mapping[str, str]) -> str:
     """Hash the inputs of a build: 16 hexadecimal digits.
 
-    ``root`` is the book's folder; of ``environ``, EXAWATT_EFFORT and EXAWATT_DATA count.
+    ``root`` is the book's folder; of ``environ``, EXAWATT_EFFORT, EXAWATT_DATA and EXAWATT_CACHE
+    count.
     """
     for name in REQUIRED:
         if not (root / name).exists():
@@ -32,8 +35,9 @@ def fingerprint(root: Path, environ: Mapping[str, str]) -> str:
     total = hashlib.sha256(f"{effort} {platform.python_version()}".encode())
     for name in (*REQUIRED, *OPTIONAL):
         _add(total, root / name, label=name)
-    if environ.get("EXAWATT_DATA"):
-        _add(total, root / environ["EXAWATT_DATA"], label="$EXAWATT_DATA")
+    for name in ("EXAWATT_DATA", "EXAWATT_CACHE"):
+        if environ.get(name):
+            _add(total, root / environ[name], label=f"${name}")
     return total.hexdigest()[:16]
 
 
@@ -71,6 +75,8 @@ def _choose_cache(app, config) -> None:
     root = Path(app.srcdir)
     if os.environ.get("EXAWATT_DATA"):  # chapters run in their own folder: make it absolute
         os.environ["EXAWATT_DATA"] = str((root / os.environ["EXAWATT_DATA"]).resolve())
+    if not os.environ.get("EXAWATT_CACHE"):  # downloads are inputs like the others
+        os.environ["EXAWATT_CACHE"] = str(pooch.os_cache("exawatt"))
     caches = root / "_build" / ".jupyter_cache"
     chosen = caches / fingerprint(root, os.environ)
     chosen.mkdir(parents=True, exist_ok=True)

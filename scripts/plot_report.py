@@ -19,6 +19,12 @@ TEMPLATE = """{%- extends 'lab/index.html.j2' -%}
 {%- block html_head_js -%}{%- endblock -%}
 {%- block html_head_js_mathjax -%}{%- endblock -%}
 {%- block html_head_js_mermaidjs -%}{%- endblock -%}
+{%- block html_head_css -%}{{ super() }}
+<style>
+body { max-width: 56rem; margin: 0 auto; padding: 0 1rem; }
+.jp-RenderedSVG svg, .jp-OutputArea-output img { max-width: 100%; height: auto; }
+</style>
+{%- endblock -%}
 """
 
 

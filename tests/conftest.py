@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ for folder in ("replay", "."):
     sys.path.insert(0, str((Path(__file__).parent / folder).resolve()))
 
 from builders import SWF_HEADER, neso_csv  # noqa: E402
+from publisher import Publisher  # noqa: E402
 
 settings.register_profile(
     "exawatt",
@@ -47,6 +48,23 @@ def make_intensity(tmp_path: Path) -> Callable[..., ew.Intensity]:
         return ew.load_intensity(path, **keywords)
 
     return make
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_downloads(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what was downloaded to this machine out of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EXAWATT_CACHE", str(tmp_path_factory.mktemp("downloads")))
+        yield
+
+
+@pytest.fixture
+def publisher(monkeypatch: pytest.MonkeyPatch) -> Iterator[Publisher]:
+    """Return a web server of this machine that can misbehave."""
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "127.0.0.1")
+    with Publisher() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

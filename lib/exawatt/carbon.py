@@ -22,9 +22,11 @@ class Account:
     energy_kwh, carbon_kgco2e : float
         Facility energy (IT energy times PUE) and the emissions of generating it.
     half_hours : DataFrame
-        One row a half-hour: ``time_s`` (its beginning, the trace's own origin), ``instant``
-        (the UTC time of the series laid on it), ``energy_kwh``, ``gco2_per_kwh``,
-        ``carbon_kgco2e``, ``filled``.
+        One row a half-hour: ``time_s`` (its beginning, the trace's own origin), ``time`` (the
+        same on the machine's wall clock), ``series_time`` (the UTC half-hour of the series whose
+        intensity was taken), ``energy_kwh``, ``gco2_per_kwh``, ``carbon_kgco2e``, ``filled``.
+    window_s : tuple of float
+        First and last moment [s, the trace's own origin].
     power_label, intensity_label : str
         What drew the energy, and whose intensity was used.
     fill : str or None
@@ -34,6 +36,7 @@ class Account:
     energy_kwh: float
     carbon_kgco2e: float
     half_hours: pd.DataFrame
+    window_s: tuple[float, float]
     power_label: str
     intensity_label: str
     fill: str | None
@@ -54,6 +57,12 @@ class Account:
     def filled_kwh(self) -> float:
         """Energy used in half-hours whose intensity a fill rule supplied [kWh]."""
         return float(self.half_hours.loc[self.half_hours["filled"], "energy_kwh"].sum())
+
+    def by_month(self) -> pd.DataFrame:
+        """Energy and carbon by calendar month, on the machine's wall clock."""
+        month = self.half_hours["time"].dt.strftime("%Y-%m")
+        sums = self.half_hours.groupby(month)[["energy_kwh", "carbon_kgco2e"]].sum()
+        return sums.rename_axis("month").reset_index()
 
 
 def account(power: PowerProfile, intensity: Intensity) -> Account:
@@ -93,10 +102,13 @@ def account(power: PowerProfile, intensity: Intensity) -> Account:
     grams = np.where(inside, intensity.gco2_per_kwh[slots], np.nan)
     _refuse_gaps(intensity, bins, energy_kwh, grams)
     carbon = np.where(energy_kwh > 0, energy_kwh * np.nan_to_num(grams) / 1e3, 0.0)
+    # A trace without a start has no calendar of its own and takes the one it is laid on.
+    clock = power.start or intensity.start - pd.Timedelta(seconds=origin)
     half_hours = pd.DataFrame(
         {
             "time_s": edges_s[:-1],
-            "instant": intensity.start + pd.to_timedelta(bins[:-1] * HALF_HOUR_S, unit="s"),
+            "time": (clock + pd.to_timedelta(edges_s[:-1], unit="s")).tz_convert(power.timezone),
+            "series_time": intensity.start + pd.to_timedelta(slots * HALF_HOUR_S, unit="s"),
             "energy_kwh": energy_kwh,
             "gco2_per_kwh": grams,
             "carbon_kgco2e": carbon,
@@ -107,6 +119,7 @@ def account(power: PowerProfile, intensity: Intensity) -> Account:
         energy_kwh=power.energy_kwh * power.pue,
         carbon_kgco2e=float(carbon.sum()),
         half_hours=half_hours,
+        window_s=(float(power.edges_s[0]), float(power.edges_s[-1])),
         power_label=power.label,
         intensity_label=intensity.label,
         fill=intensity.fill,
@@ -144,10 +157,12 @@ def _refuse_gaps(intensity: Intensity, bins: Floats, energy_kwh: Floats, grams: 
     lost = np.isnan(grams) & (energy_kwh > 0)
     if lost.any():
         first = intensity.start + pd.Timedelta(seconds=bins[:-1][lost][0] * HALF_HOUR_S)
+        advice = "name a fill rule: load_intensity(..., fill='week'), or --fill week"
+        if intensity.fill:
+            advice = f"rule {intensity.fill!r} does not reach there: take a series of a whole year"
         raise GapError(
             f"{energy_kwh[lost].sum():,.1f} kWh fall in {lost.sum()} half-hours of "
-            f"{intensity.label} that have no value, first {first}; "
-            "name a fill rule, as in load_intensity(..., fill='week')."
+            f"{intensity.label} that have no value, first {first}; {advice}."
         )
 
 

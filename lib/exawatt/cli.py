@@ -1,36 +1,42 @@
 """Command line: one verb per arrow, from a trace to its kWh and kgCO2e."""
 
-import functools
 import json
-import sys
-import warnings
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, ParamSpec, TypeVar
+from typing import Annotated, Any
 
 import pandas as pd
 import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 import exawatt as ew
+from exawatt.cli_traces import traces
 from exawatt.power import common_window_s
-from exawatt.readers.catalog import Kind, catalog
-
-P = ParamSpec("P")
-R = TypeVar("R")
+from exawatt.terminal import AsJson, Lenient, Procs, Trace, facts_table, frame_table, plainly
 
 app = typer.Typer(
-    help="Replay a cluster's job trace, and account for its energy and carbon.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-traces = typer.Typer(help="Traces known by name: list them, or look at one (or at any file).")
 app.add_typer(traces, name="traces")
 
-Trace = Annotated[str, typer.Argument(help="Name from 'exawatt traces', or an SWF file's path.")]
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"exawatt {ew.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it and exit.")
+    ] = False,
+) -> None:
+    """Replay a cluster's job trace, and account for its energy and carbon."""
+
+
 PolicyName = Annotated[str, typer.Option(help="fcfs, easy, ORDER+BACKFILL, or a JSON file.")]
 SeriesName = Annotated[
     str, typer.Option(help="Carbon intensity: GB-2023, GB-2022, tiny, or a CSV or JSON file.")
@@ -38,14 +44,6 @@ SeriesName = Annotated[
 Fill = Annotated[
     str | None, typer.Option(help="Rule for gaps in a file's intensity: week. Default: refuse.")
 ]
-Procs = Annotated[
-    int | None, typer.Option(min=1, help="Processors, when the header does not tell them.")
-]
-Lenient = Annotated[
-    bool, typer.Option("--lenient", help="Work around defects of the file, and count them.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
-
 _METRIC_FORMATS = {
     "jobs": "{:,.0f}",
     "avebsld": "{:,.2f}",
@@ -62,89 +60,8 @@ _METRIC_FORMATS = {
 }
 
 
-def _note(message: Warning | str, *_: object, **__: object) -> None:
-    print(f"note: {message}", file=sys.stderr)
-
-
-def _plainly(command: Callable[P, R]) -> Callable[P, R]:
-    """Turn bad input into one line on stderr and exit status 1; show warnings as one line."""
-
-    @functools.wraps(command)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        with warnings.catch_warnings():
-            warnings.showwarning = _note
-            try:
-                return command(*args, **kwargs)
-            except (ValueError, OSError) as error:
-                print(f"exawatt: {error}", file=sys.stderr)
-                raise typer.Exit(1) from None
-
-    return wrapped
-
-
-@traces.callback(invoke_without_command=True)
-@_plainly
-def traces_default(context: typer.Context) -> None:
-    """List the traces when no verb is given."""
-    if context.invoked_subcommand is None:
-        traces_list(as_json=False)
-
-
-@traces.command("list")
-@_plainly
-def traces_list(as_json: AsJson = False) -> None:
-    """List the traces and carbon-intensity series of the catalog, and where they are."""
-    rows = []
-    kinds: tuple[Kind, ...] = ("traces", "intensity")
-    for kind in kinds:
-        for entry in catalog(kind).values():
-            path = entry.find()
-            where = str(path) if path else None
-            what = entry.machine or entry.source
-            rows.append({"name": entry.name, "tier": entry.tier, "what": what, "path": where})
-    if as_json:
-        print(json.dumps(rows, indent=2))
-        return
-    table = Table("name", "tier", "what", "here")
-    for row in rows:
-        table.add_row(row["name"], row["tier"], row["what"], "yes" if row["path"] else "no")
-    Console().print(table)
-
-
-@traces.command("info")
-@_plainly
-def traces_info(
-    trace: Trace, lenient: Lenient = False, procs: Procs = None, as_json: AsJson = False
-) -> None:
-    """Show a trace's machine, span and load, and what cleaning did to it."""
-    workload = ew.load(trace, strict=not lenient, procs=procs)
-    facts = {
-        "trace": workload.name,
-        "tier": workload.tier,
-        "source": workload.source,
-        "sha256": workload.sha256,
-        "jobs": len(workload),
-        "procs": workload.procs,
-        "nodes": workload.nodes,
-        "start": None if workload.start is None else workload.start.isoformat(),
-        "timezone": workload.timezone,
-        "days": round(workload.days, 2),
-        "offered_load": round(workload.offered_load, 4),
-    }
-    if as_json:
-        cleaning = json.loads(workload.cleaning.to_json(orient="records"))
-        print(json.dumps(facts | {"cleaning": cleaning}, indent=2))
-        return
-    console = Console()
-    console.print(_facts_table(facts))
-    if workload.cleaning.empty:
-        console.print("Cleaning found nothing to drop, repair or note.")
-    else:
-        console.print(_frame_table(workload.cleaning, "Cleaning report"))
-
-
 @app.command()
-@_plainly
+@plainly
 def replay(
     trace: Trace,
     policy: PolicyName = "easy",
@@ -164,12 +81,12 @@ def replay(
         print(json.dumps(record, indent=2))
         return
     console = Console()
-    console.print(_facts_table(_formatted(record)))
-    _print_dropped(workload)
+    console.print(facts_table(_formatted(record)))
+    _print_cleaning(workload)
 
 
 @app.command()
-@_plainly
+@plainly
 def compare(
     trace: Trace,
     policies: Annotated[str, typer.Option(help="Policies, separated by commas.")] = "fcfs,easy",
@@ -202,12 +119,12 @@ def compare(
     shown = ["policy", *_METRIC_FORMATS]
     rows = [_formatted({name: record[name] for name in shown}) for record in records]
     title = f"{workload.label}, stand-in watts, {series.label}"
-    Console().print(_frame_table(pd.DataFrame(rows).set_index("policy").T.reset_index(), title))
-    _print_dropped(workload)
+    Console().print(frame_table(pd.DataFrame(rows).set_index("policy").T.reset_index(), title))
+    _print_cleaning(workload)
 
 
 @app.command()
-@_plainly
+@plainly
 def account(
     trace: Trace,
     policy: PolicyName = "easy",
@@ -226,8 +143,7 @@ def account(
     series = ew.load_intensity(intensity, fill=fill)  # type: ignore[arg-type]
     schedule = ew.replay(workload, chosen)
     result = ew.account(ew.power(schedule), series)
-    months = result.half_hours.groupby(result.half_hours["instant"].dt.strftime("%Y-%m"))
-    by_month = months[["energy_kwh", "carbon_kgco2e"]].sum().rename_axis("month").reset_index()
+    by_month = result.by_month()
     if output is not None:
         result.half_hours.to_csv(output, index=False)
     if as_json:
@@ -240,7 +156,7 @@ def account(
     total["carbon_kgco2e"] = f"{result.carbon_kgco2e:,.1f}"
     table.loc[len(table)] = total
     console = Console()
-    console.print(_frame_table(table, f"{result.power_label}, {result.intensity_label}"))
+    console.print(frame_table(table, f"{result.power_label}, {result.intensity_label}"))
     if result.filled_kwh:
         console.print(
             f"{result.filled_kwh:,.1f} kWh fell in gaps of the series, filled by rule "
@@ -261,6 +177,7 @@ def _record(schedule: ew.Schedule, result: ew.Account) -> dict[str, Any]:
         "clairvoyant": schedule.policy.clairvoyant,
         **schedule.metrics(),
         "platform": schedule.platform.name,
+        "window_s": result.window_s,
         "energy_kwh": result.energy_kwh,
         "carbon_kgco2e": result.carbon_kgco2e,
         "mean_gco2_per_kwh": result.mean_gco2_per_kwh,
@@ -276,27 +193,12 @@ def _formatted(record: dict[str, Any]) -> dict[str, str]:
     return {name: formats.get(name, "{}").format(value) for name, value in record.items()}
 
 
-def _facts_table(facts: dict[str, Any]) -> Table:
-    table = Table(show_header=False)
-    for name, value in facts.items():
-        table.add_row(name, str(value))
-    return table
-
-
-def _frame_table(frame: pd.DataFrame, title: str) -> Table:
-    table = Table(title=title, title_justify="left")
-    for i, name in enumerate(frame.columns):
-        table.add_column("" if name == "index" else str(name), justify="right" if i else "left")
-    for row in frame.itertuples(index=False):
-        table.add_row(*(str(value) for value in row))
-    return table
-
-
-def _print_dropped(workload: ew.Workload) -> None:
-    dropped = workload.cleaning.query("action == 'dropped'")
-    if len(dropped):
-        reasons = ", ".join(f"{row[2]:,} {row[1]}" for row in dropped.itertuples(index=False))
-        Console().print(f"Cleaning dropped: {reasons}. See 'exawatt traces info'.")
+def _print_cleaning(workload: ew.Workload) -> None:
+    for action in ("dropped", "repaired"):
+        rows = workload.cleaning.query("action == @action")
+        if len(rows):
+            found = ", ".join(f"{row[2]:,} {row[1]}" for row in rows.itertuples(index=False))
+            Console().print(f"Cleaning {action}: {found}. See 'exawatt traces info'.")
 
 
 if __name__ == "__main__":

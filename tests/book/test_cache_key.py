@@ -92,6 +92,15 @@ def test_published_data_change_the_key(root, published):
     assert book_cache.fingerprint(root, environ) != before
 
 
+def test_downloads_change_the_key(root, tmp_path):
+    environ = {"EXAWATT_CACHE": str(tmp_path / "downloads")}
+    before = book_cache.fingerprint(root, environ)
+    (tmp_path / "downloads").mkdir()
+    assert book_cache.fingerprint(root, environ) == before
+    (tmp_path / "downloads" / "kth.swf").write_text("1 0 2\n")
+    assert book_cache.fingerprint(root, environ) != before
+
+
 def test_published_data_count_by_content_not_by_place(root, published):
     before = book_cache.fingerprint(root, {"EXAWATT_DATA": str(published)})
     published.rename(published.with_name("elsewhere"))

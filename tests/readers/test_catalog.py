@@ -2,18 +2,22 @@
 
 import gzip
 import hashlib
+import re
 import shutil
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from builders import SWF_HEADER, swf_row
 
 import exawatt as ew
 from exawatt.readers import TraceError
+from exawatt.readers.catalog import Entry, StandInWarning, catalog, named
 
-TINY = Path(__file__).parents[1] / "data" / "tiny.swf"
+REPOSITORY = Path(__file__).parents[2]
+TINY = REPOSITORY / "tests" / "data" / "tiny.swf"
 FILE = "HPC2N-2002-2.2-cln.swf.gz"
 
 # Jobs after cleaning, and the machine; counted from the files without the library: a submission
@@ -70,6 +74,60 @@ def test_atlas_takes_requested_processors_where_none_were_allocated(real_data: P
     assert list(repaired["count"]) == [17]
 
 
+ENTRIES = [*catalog("traces").values(), *catalog("intensity").values()]
+PUBLISHED = [entry for entry in ENTRIES if entry.tier != "tiny"]
+
+
+@pytest.mark.parametrize("entry", PUBLISHED, ids=lambda entry: entry.name)
+def test_the_checksums_are_those_of_the_real_files(real_data: Path, entry: Entry) -> None:
+    packed = (real_data / entry.folder / entry.file).read_bytes()
+    assert hashlib.sha256(packed).hexdigest() == entry.sha256
+    assert hashlib.sha256(gzip.decompress(packed)).hexdigest() == entry.sha256_text
+
+
+@pytest.mark.parametrize("name", [name for name, entry in catalog("traces").items()])
+def test_the_catalog_says_what_most_jobs_lack(real_data: Path, name: str) -> None:
+    entry = catalog("traces")[name]
+    folder = TINY.parent if entry.tier == "tiny" else real_data / entry.folder
+    fields = {"waits": 2, "requests": 8, "users": 11}  # counted from 0; unknown is -1
+    rows = np.loadtxt(folder / entry.file, comments=";", usecols=list(fields.values()))
+    unknown = np.stack([rows[:, 0] < 0, rows[:, 1] <= 0, rows[:, 2] < 0], axis=1).mean(axis=0)
+    shares = dict(zip(fields, unknown, strict=True))
+    assert sorted(entry.lacks) == sorted(what for what, share in shares.items() if share > 0.5)
+
+
+def test_every_published_entry_says_where_it_is_from() -> None:
+    keys = set(re.findall(r"@\w+\{(\w+),", (REPOSITORY / "chapters/references.bib").read_text()))
+    assert "feitelson2014experience" in keys
+    for entry in PUBLISHED:
+        assert entry.terms and entry.page.startswith("https://"), entry.name
+        assert not entry.citation or entry.citation in keys, entry.name
+        for checksum in (entry.sha256, entry.sha256_text):
+            assert re.fullmatch("[0-9a-f]{64}", checksum), entry.name
+        if entry.url:
+            # The cache keeps a file under the catalog's name with the address's ending.
+            assert re.fullmatch(r"https://\S+\.(swf|csv)(\.gz)?", entry.url), entry.name
+
+
+def test_archive_logs_come_from_the_archive() -> None:
+    archive = "https://www.cs.huji.ac.il/labs/parallel/workload"
+    expected = {
+        "KTH-SP2": "l_kth_sp2/KTH-SP2-1996-2.1-cln.swf.gz",
+        "LLNL-Thunder": "l_llnl_thunder/LLNL-Thunder-2007-1.1-cln.swf.gz",
+        "LLNL-Atlas": "l_llnl_atlas/LLNL-Atlas-2006-2.1-cln.swf.gz",
+    }
+    for name, path in expected.items():
+        entry = catalog("traces")[name]
+        assert entry.url == f"{archive}/{path}"
+        assert entry.citation == "feitelson2014experience"
+
+
+def test_names_are_found_in_small_letters() -> None:
+    assert named("kth-sp2", "traces") is catalog("traces")["KTH-SP2"]
+    assert named("KTH-SP2", "intensity") is None
+    assert named("gb-2023", "intensity") is catalog("intensity")["GB-2023"]
+
+
 def test_tiny_is_always_there() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -82,8 +140,7 @@ def test_tiny_is_always_there() -> None:
 @pytest.fixture
 def no_real_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return an empty folder that EXAWATT_DATA names."""
-    repository = Path(__file__).parents[2]
-    if any((repository / place / FILE).exists() for place in ("traces", "data/raw")):
+    if any((REPOSITORY / place / FILE).exists() for place in ("traces", "data/raw")):
         pytest.skip(f"{FILE} was dropped into the repository")
     folder = tmp_path / "elsewhere"
     (folder / "swf").mkdir(parents=True)
@@ -91,17 +148,24 @@ def no_real_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_an_absent_trace_is_replaced_by_tiny_with_a_warning(no_real_data: Path) -> None:
-    with pytest.warns(UserWarning, match="HPC2N"):
-        workload = ew.load("HPC2N")
-    assert workload.tier == "tiny"
-    assert workload.sha256 == ew.load("tiny").sha256
+@pytest.mark.parametrize(("name", "tier"), [("KTH-SP2", "twin"), ("SDSC-SP2", "tiny")])
+def test_an_absent_trace_is_replaced_by_a_generated_one_with_a_warning(
+    no_real_data: Path, name: str, tier: str
+) -> None:
+    with pytest.warns(StandInWarning, match=f"{name}.*{tier}"):
+        workload = ew.load(name)
+    assert workload.tier == tier
+    assert "generated" in workload.label
 
 
-def test_an_absent_series_is_replaced_by_tiny_with_a_warning(no_real_data: Path) -> None:
-    with pytest.warns(UserWarning, match="GB-2022"):
-        series = ew.load_intensity("GB-2022")
-    assert series.tier == "tiny"
+@pytest.mark.parametrize(("name", "tier"), [("GB-2023", "twin"), ("GB-2022", "tiny")])
+def test_an_absent_series_is_replaced_by_a_generated_one_with_a_warning(
+    no_real_data: Path, name: str, tier: str
+) -> None:
+    with pytest.warns(StandInWarning, match=f"{name}.*{tier}"):
+        series = ew.load_intensity(name)
+    assert series.tier == tier
+    assert "generated" in series.label
 
 
 def test_a_trace_is_found_in_exawatt_data(no_real_data: Path) -> None:
@@ -114,6 +178,17 @@ def test_a_trace_is_found_in_exawatt_data(no_real_data: Path) -> None:
     assert (workload.name, workload.tier, len(workload.jobs)) == ("HPC2N", "real", 2)
     assert workload.procs == 240
     assert workload.sha256 == hashlib.sha256(content).hexdigest()
+
+
+def test_a_downloaded_trace_is_used(
+    no_real_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EXAWATT_CACHE", str(tmp_path))
+    (tmp_path / FILE.removesuffix(".gz")).write_text(SWF_HEADER + swf_row(1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        workload = ew.load("HPC2N")
+    assert (workload.tier, len(workload.jobs), workload.procs) == ("real", 1, 10)
 
 
 def test_a_path_is_a_real_trace_of_the_user(tmp_path: Path) -> None:

@@ -20,14 +20,14 @@ IDLE_RATIOS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 
 def intensity_year(intensity: Intensity) -> Figure:
     """Daily means over the year, and the mean day of each season."""
-    figure, (year, day) = plt.subplots(1, 2, figsize=(7.2, 3.0), width_ratios=(1.5, 1))
+    figure, (year, day) = plt.subplots(1, 2, figsize=(7.2, 3.0), width_ratios=(1.5, 1), sharey=True)
     local = intensity.times.tz_convert(intensity.timezone).tz_localize(None)
     table = pd.DataFrame({"intensity": intensity.gco2_per_kwh, "filled": intensity.filled})
     daily = table.groupby(local.normalize()).mean()
     year.plot(daily.index, daily["intensity"].to_numpy(), linewidth=0.9)
     for moment in daily.index[daily["filled"] > 0]:
         year.axvspan(moment, moment + pd.Timedelta(days=1), color="C3", alpha=0.35, linewidth=0)
-    year.set(ylabel="intensity [gCO2/kWh]")
+    year.set(ylabel="intensity [gCO₂/kWh]")
     year.set_ylim(bottom=0)
     dates(year)
     for season, months in SEASONS.items():
@@ -49,10 +49,10 @@ def week(result: Account, first_half_hour: int) -> Figure:
     figure, axes = plt.subplots(3, 1, figsize=(7.2, 4.8), sharex=True)
     panels = {
         "power [kW]": rows["energy_kwh"] * 2,
-        "intensity\n[gCO2/kWh]": rows["gco2_per_kwh"],
+        "intensity\n[gCO₂/kWh]": rows["gco2_per_kwh"],
         "carbon [kg/h]": rows["carbon_kgco2e"] * 2,
     }
-    instants = rows["instant"].dt.tz_localize(None)
+    instants = rows["time"].dt.tz_localize(None)
     for i, (axis, (label, values)) in enumerate(zip(axes, panels.items(), strict=True)):
         axis.step(instants, values, where="post", color=f"C{i}", linewidth=1.1)
         axis.set_ylabel(label)
@@ -69,14 +69,14 @@ def liveliest_week(result: Account) -> int:
 
 
 def daily(result: Account) -> Figure:
-    """Energy, mean intensity and carbon of each day of the series."""
+    """Energy, mean intensity and carbon of each day of the trace."""
     rows = result.half_hours
-    sums = rows.groupby(rows["instant"].dt.tz_localize(None).dt.floor("D"))[
+    sums = rows.groupby(rows["time"].dt.tz_localize(None).dt.floor("D"))[
         ["energy_kwh", "carbon_kgco2e"]
     ].sum()
     panels = {
         "energy [kWh/d]": sums["energy_kwh"],
-        "intensity\n[gCO2/kWh]": 1e3 * sums["carbon_kgco2e"] / sums["energy_kwh"],
+        "intensity\n[gCO₂/kWh]": 1e3 * sums["carbon_kgco2e"] / sums["energy_kwh"],
         "carbon [kg/d]": sums["carbon_kgco2e"],
     }
     figure, axes = plt.subplots(3, 1, figsize=(7.2, 4.8), sharex=True)
@@ -96,8 +96,8 @@ def totals(results: dict[tuple[str, str], Account]) -> pd.DataFrame:
             "trace": trace,
             "policy": policy,
             "energy [MWh]": result.energy_kwh / 1e3,
-            "carbon [tCO2e]": result.carbon_kgco2e / 1e3,
-            "mean intensity [gCO2/kWh]": result.mean_gco2_per_kwh,
+            "carbon [tCO₂e]": result.carbon_kgco2e / 1e3,
+            "mean intensity [gCO₂/kWh]": result.mean_gco2_per_kwh,
             "in filled gaps": result.filled_kwh / result.energy_kwh,
         }
         for (trace, policy), result in results.items()
@@ -105,18 +105,11 @@ def totals(results: dict[tuple[str, str], Account]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def by_month(result: Account) -> pd.DataFrame:
-    """Energy and carbon by calendar month of the intensity series."""
-    rows = result.half_hours
-    months = rows.groupby(rows["instant"].dt.strftime("%Y-%m"))[["energy_kwh", "carbon_kgco2e"]]
-    return months.sum().rename_axis("month").reset_index()
-
-
 def months(results: dict[str, Account]) -> Figure:
     """Energy and carbon of each month, one pair of panels an account."""
     figure, axes = plt.subplots(2, len(results), figsize=(7.2, 3.8), squeeze=False, sharex="col")
     for column, (name, result) in zip(axes.T, results.items(), strict=True):
-        table = by_month(result)
+        table = result.by_month()
         column[0].bar(table["month"], table["energy_kwh"] / 1e3, color="C0")
         column[1].bar(table["month"], table["carbon_kgco2e"] / 1e3, color="C2")
         column[0].set_title(name)
@@ -124,32 +117,41 @@ def months(results: dict[str, Account]) -> Figure:
         column[0].grid(axis="x", visible=False)
         column[1].grid(axis="x", visible=False)
     axes[0, 0].set_ylabel("energy [MWh]")
-    axes[1, 0].set_ylabel("carbon [tCO2e]")
+    axes[1, 0].set_ylabel("carbon [tCO₂e]")
     return figure
 
 
-def idle_ratio_table(better: Schedule, baseline: Schedule, intensity: Intensity) -> pd.DataFrame:
-    """Energy and carbon that one schedule saves over another, by idle/busy ratio.
+def idle_ratio_table(
+    pairs: dict[str, tuple[Schedule, Schedule]], intensity: Intensity
+) -> pd.DataFrame:
+    """Energy and carbon of one schedule, and how they differ from another's, by idle/busy ratio.
 
-    Both over their common window. Savings are shares of the baseline's [-].
+    Parameters
+    ----------
+    pairs : dict
+        By trace: the schedule, and the one it is compared with, over their common window.
+    intensity : Intensity
+        Series on which they are laid.
     """
-    window = common_window_s([better, baseline])
     rows = []
-    for ratio in IDLE_RATIOS:
-        one, other = (
-            account(power(_at_ratio(schedule, ratio), window), intensity)
-            for schedule in (better, baseline)
-        )
-        rows.append(
-            {
-                "idle/busy": ratio,
-                "energy [MWh]": one.energy_kwh / 1e3,
-                # Adding zero turns the -0.0 of a rounded difference into 0.0.
-                "energy saved": round(1 - one.energy_kwh / other.energy_kwh, 9) + 0.0,
-                "carbon [tCO2e]": one.carbon_kgco2e / 1e3,
-                "carbon saved": 1 - one.carbon_kgco2e / other.carbon_kgco2e,
-            }
-        )
+    for trace, (schedule, baseline) in pairs.items():
+        window = common_window_s([schedule, baseline])
+        for ratio in IDLE_RATIOS:
+            one, other = (
+                account(power(_at_ratio(each, ratio), window), intensity)
+                for each in (schedule, baseline)
+            )
+            rows.append(
+                {
+                    "trace": trace,
+                    "idle/busy": ratio,
+                    "energy [MWh]": one.energy_kwh / 1e3,
+                    # Adding zero turns the -0.0 of a rounded difference into 0.0.
+                    "energy differs": round(one.energy_kwh / other.energy_kwh - 1, 9) + 0.0,
+                    "carbon [tCO₂e]": one.carbon_kgco2e / 1e3,
+                    "carbon differs": one.carbon_kgco2e / other.carbon_kgco2e - 1,
+                }
+            )
     return pd.DataFrame(rows)
 
 
@@ -167,7 +169,7 @@ def shortcuts(result: Account) -> pd.DataFrame:
     """
     rows = result.half_hours
     energy, grams = rows["energy_kwh"], rows["gco2_per_kwh"]
-    day = rows["instant"].dt.floor("D")
+    day = rows["time"].dt.tz_localize(None).dt.floor("D")
     exact = result.carbon_kgco2e
     daily_mean = grams.groupby(day).transform("mean")
     first_of_day = grams.groupby(day).transform("first")
@@ -180,7 +182,7 @@ def shortcuts(result: Account) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "method": list(table),
-            "carbon [tCO2e]": [value / 1e3 for value in table.values()],
+            "carbon [tCO₂e]": [value / 1e3 for value in table.values()],
             "error": [value / exact - 1 for value in table.values()],
         }
     )

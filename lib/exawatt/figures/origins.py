@@ -10,9 +10,10 @@ import pandas as pd
 
 from exawatt.figures.chapter import effort_of
 from exawatt.readers.catalog import REPOSITORY, Entry, Kind, catalog
+from exawatt.readers.twin import intensity_twins, trace_twins
 
 #: Packages whose version can change a number.
-COMPUTING = ("numpy", "pandas", "numba", "llvmlite", "matplotlib", "seaborn")
+COMPUTING = ("numpy", "scipy", "pandas", "numba", "llvmlite", "matplotlib", "seaborn")
 
 
 def build(effort: str = "") -> pd.DataFrame:
@@ -20,7 +21,7 @@ def build(effort: str = "") -> pd.DataFrame:
     lock = hashlib.sha256((REPOSITORY / "requirements.txt").read_bytes()).hexdigest()
     facts = {
         "commit": _commit(),
-        "sha256 of requirements.txt": lock,
+        "sha256 of requirements.txt": f"{lock[:16]}…",
         "effort": effort_of(effort),
         "Python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
@@ -66,14 +67,19 @@ def inputs(effort: str = "") -> pd.DataFrame:
 def _input(entry: Entry) -> dict[str, str]:
     path = entry.find()
     found = hashlib.sha256(path.read_bytes()).hexdigest() if path else ""
-    note = "" if found == entry.sha256 or not (found and entry.sha256) else " (differs)"
+    note = " (differs)" if path and entry.matches(path) is False else ""
     return {
         "name": entry.name,
         "tier": entry.tier,
-        "sha256": f"{found[:16]}…{note}" if found else "not on this machine",
+        "sha256": f"{found[:16]}…{note}" if found else f"not here; {_stand_in(entry)}",
         "by": entry.donor or entry.source,
         "terms": entry.terms,
     }
+
+
+def _stand_in(entry: Entry) -> str:
+    twin = entry.name in {**trace_twins(), **intensity_twins()}
+    return f"stood in for by {'its twin' if twin else 'tiny'}"
 
 
 def packages() -> pd.DataFrame:

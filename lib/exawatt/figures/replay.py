@@ -4,6 +4,7 @@ import matplotlib.dates as mdates
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import PolyCollection
@@ -16,6 +17,8 @@ from exawatt.replay import Schedule, allocate_processors
 from exawatt.stats import Floats, bounded_slowdown, step_mean
 
 DAY_S = 86400.0
+#: Longer traces are drawn by the week, whose cycle would hide the rest.
+LONG_DAYS = 100
 HOUR_S = 3600.0
 MINUTE_S = 60.0
 
@@ -39,22 +42,26 @@ def _metrics_row(schedule: Schedule) -> dict[str, object]:
     }
 
 
-def day_bins_s(schedule: Schedule, window_s: tuple[float, float]) -> Floats:
-    """Local midnights around a window [s, the trace's own origin]."""
+def day_bins_s(schedule: Schedule, window_s: tuple[float, float], days_each: int = 1) -> Floats:
+    """Local midnights around a window, every so many days [s, the trace's own origin]."""
     first = local_times(schedule.workload, np.array([window_s[0]]))[0]
     midnight = window_s[0] - (first - first.normalize()).total_seconds()
-    days = int(np.ceil((window_s[1] - midnight) / DAY_S))
-    return np.asarray(midnight + DAY_S * np.arange(days + 1), dtype=np.float64)
+    bins = int(np.ceil((window_s[1] - midnight) / (days_each * DAY_S)))
+    return np.asarray(midnight + days_each * DAY_S * np.arange(bins + 1), dtype=np.float64)
 
 
 def utilisation_and_backlog(schedules: list[Schedule]) -> Figure:
-    """Daily share of processors in use, and work that waits, for schedules of one trace."""
+    """Share of processors in use, and work that waits, for schedules of one trace.
+
+    Daily means; weekly ones for a trace of more than 100 days.
+    """
     figure, (upper, lower) = plt.subplots(2, 1, figsize=(7.2, 4.4), sharex=True)
     window = common_window_s(schedules)
     longest = 0.0
     for schedule in schedules:
         procs = schedule.platform.procs
-        bins = day_bins_s(schedule, window)
+        long = window[1] - window[0] > LONG_DAYS * DAY_S
+        bins = day_bins_s(schedule, window, 7 if long else 1)
         days = local_times(schedule.workload, bins[:-1])
         busy = step_mean(*schedule.busy_procs(window), bins) / procs
         waiting = step_mean(*schedule.waiting_procs(window), bins) / procs
@@ -66,7 +73,8 @@ def utilisation_and_backlog(schedules: list[Schedule]) -> Figure:
     if longest > 10:
         lower.set_yscale("symlog", linthresh=1)
     lower.set_ylim(bottom=0)
-    upper.legend(loc="lower left", ncols=len(schedules))
+    if len(schedules) > 1:
+        upper.legend(loc="lower left", ncols=len(schedules))
     dates(lower)
     return figure
 
@@ -100,12 +108,13 @@ def gantt(schedule: Schedule, window_s: tuple[float, float]) -> Figure:
             colours.append(wait_min[job])
     figure, axis = plt.subplots(figsize=(7.2, 3.9))
     norm = LogNorm(1, max(wait_min.max(), 10))
+    colour_map = sns.color_palette("crest", as_cmap=True)
     axis.add_collection(
         PolyCollection(
             shapes,
             array=np.array(colours),
             norm=norm,
-            cmap="cividis_r",
+            cmap=colour_map,
             edgecolor="white",
             linewidth=0.3,
         )
@@ -115,7 +124,7 @@ def gantt(schedule: Schedule, window_s: tuple[float, float]) -> Figure:
     axis.set(xlabel=f"hour of {day:%A %d %B %Y}, local time", ylabel="processor")
     axis.set_xticks(np.arange(0, 25, 4))
     axis.grid(False)
-    colours_of = ScalarMappable(norm=norm, cmap="cividis_r")
+    colours_of = ScalarMappable(norm=norm, cmap=colour_map)
     figure.colorbar(colours_of, ax=axis, label="waited before [min]", pad=0.01)
     return figure
 
@@ -124,6 +133,14 @@ def _runs(ids: np.ndarray) -> list[tuple[int, int]]:
     """Unbroken runs of ascending numbers, as (first, one past last)."""
     breaks = np.flatnonzero(np.diff(ids) != 1) + 1
     return [(int(run[0]), int(run[-1]) + 1) for run in np.split(ids, breaks)]
+
+
+def top_share(schedule: Schedule, share: float) -> float:
+    """Part of the sum of bounded slowdowns that the jobs with the largest ones make [-]."""
+    wait = schedule.start_s - schedule.submit_s
+    slowdown = np.sort(bounded_slowdown(wait, schedule.runtime_s))
+    top = max(1, round(share * slowdown.size))
+    return float(slowdown[-top:].sum() / slowdown.sum())
 
 
 def slowdowns(schedules: list[Schedule]) -> Figure:
@@ -135,10 +152,10 @@ def slowdowns(schedules: list[Schedule]) -> Figure:
             if schedule.workload.name == trace:
                 wait = schedule.start_s - schedule.submit_s
                 slowdown = np.sort(bounded_slowdown(wait, schedule.runtime_s))
-                shares = 1 - np.linspace(0, 1, 400) ** 0.5
+                shares = np.logspace(0, -4, 400)
                 axis.plot(np.quantile(slowdown, 1 - shares), shares, label=schedule.policy.name)
         axis.set(xscale="log", yscale="log", xlabel="bounded slowdown [-]", title=trace)
-        axis.set_ylim(1e-3, 1)
+        axis.set_ylim(1e-4, 1)
     axes[0, 0].set_ylabel("share of jobs above [-]")
     axes[0, 0].legend()
     return figure

@@ -20,7 +20,7 @@ def summary(workloads: list[Workload]) -> pd.DataFrame:
 def _summary_row(workload: Workload) -> dict[str, object]:
     jobs = workload.jobs
     return {
-        "trace": workload.name,
+        "trace": workload.name + ("" if workload.tier == "real" else " (generated)"),
         "procs": workload.procs,
         "jobs": len(jobs),
         "days": workload.days,
@@ -28,7 +28,7 @@ def _summary_row(workload: Workload) -> dict[str, object]:
         "median runtime [s]": jobs["runtime_s"].median(),
         "no request": jobs["requested_s"].isna().mean(),
         "over request": (jobs["runtime_s"] > jobs["requested_s"]).mean(),
-        "users": jobs.loc[jobs["user"] >= 0, "user"].nunique(),
+        "users": jobs["user"].nunique() if (jobs["user"] >= 0).any() else np.nan,
     }
 
 

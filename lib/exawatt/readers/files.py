@@ -77,7 +77,7 @@ def _decompress(raw: bytes, suffix: str) -> tuple[bytes, str | None]:
         except (zlib.error, OSError, lzma.LZMAError, zstandard.ZstdError, EOFError) as error:
             return b"".join(pieces), f"damaged {suffix} stream ({error})"
         if not stream.eof:
-            return b"".join(pieces), f"{suffix} stream ends early: the file is truncated"
+            return b"".join(pieces), f"{suffix} stream ends early, an unknown number of jobs lost"
         consumed = begin + (1 << 18)
         raw = stream.unused_data + raw[consumed:]
     return b"".join(pieces), None

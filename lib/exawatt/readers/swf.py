@@ -10,8 +10,9 @@ References
 
 import math
 from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -36,7 +37,8 @@ assert len(FIELDS) == N_FIELDS
 _ADVICE = "mend the file, or pass strict=False (--lenient) to have it counted and worked around"
 
 
-class _Fault(NamedTuple):
+@dataclass(frozen=True)
+class _Fault:
     """One defect: where it is, what it is, and what becomes of it when not strict."""
 
     action: Literal["dropped", "repaired"]
@@ -44,6 +46,7 @@ class _Fault(NamedTuple):
     line: int
     field: str
     value: str
+    count: int = 1
 
 
 def read_swf(
@@ -83,8 +86,10 @@ def read_swf(
     values, lines, header, line_faults = _parse(text)
     faults += line_faults
     del text
-    if lines.size == 0 and not faults:
-        raise TraceError(path, "holds no job: an SWF file has one line of 18 numbers a job.")
+    if lines.size == 0:
+        first = f" (line {faults[0].line}: {faults[0].problem})" if faults else ""
+        wanted = "an SWF file has one line of 18 numbers a job"
+        raise TraceError(path, f"holds no job that can be read{first}: {wanted}.")
     faults += _negatives(values, lines)
     if strict:
         _refuse(path, faults)
@@ -129,7 +134,8 @@ def _mend_lines(text: bytes, broken: str | None) -> tuple[bytes, list[_Fault]]:
         text = whole
     if b"\r" in text:
         line = text[: text.index(b"\r")].count(b"\n") + 1
-        faults.append(_Fault("repaired", "carriage return at the line end", line, "line", "\\r"))
+        problem, count = "carriage return at the line end", text.count(b"\r")
+        faults.append(_Fault("repaired", problem, line, "line", "\\r", count))
         text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     return text, faults
 
@@ -253,8 +259,9 @@ def _counted(faults: list[_Fault]) -> list[Finding]:
     for fault in faults:
         kinds[fault.problem, fault.field].append(fault)
     return [
-        Finding(same[0].action, problem, len(same), same[0].line, field, same[0].value)
+        Finding(first.action, problem, sum(f.count for f in same), first.line, field, first.value)
         for (problem, field), same in kinds.items()
+        for first in same[:1]
     ]
 
 

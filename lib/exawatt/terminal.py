@@ -1,0 +1,65 @@
+"""What all verbs of the command line share: options, plain errors, tables."""
+
+import functools
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Annotated, Any, ParamSpec, TypeVar
+
+import pandas as pd
+import typer
+from rich.console import Group
+from rich.table import Table
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+Trace = Annotated[str, typer.Argument(help="Name from 'exawatt traces', or an SWF file's path.")]
+Procs = Annotated[
+    int | None, typer.Option(min=1, help="Processors, when the header does not tell them.")
+]
+Lenient = Annotated[
+    bool, typer.Option("--lenient", help="Work around defects of the file, and count them.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
+
+
+def _note(message: Warning | str, *_: object, **__: object) -> None:
+    print(f"note: {message}", file=sys.stderr)
+
+
+def plainly(command: Callable[P, R]) -> Callable[P, R]:
+    """Turn bad input into one line on stderr and exit status 1; show warnings as one line."""
+
+    @functools.wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        with warnings.catch_warnings():
+            warnings.showwarning = _note
+            try:
+                return command(*args, **kwargs)
+            except (ValueError, OSError) as error:
+                print(f"exawatt: {error}", file=sys.stderr)
+                raise typer.Exit(1) from None
+
+    return wrapped
+
+
+def facts_table(facts: dict[str, Any], title: str | None = None) -> Table:
+    """Two columns: what, and its value."""
+    table = Table(title=title, title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column(overflow="fold")  # an address or a checksum is of use only when whole
+    for name, value in facts.items():
+        table.add_row(name, str(value))
+    return table
+
+
+def frame_table(frame: pd.DataFrame, title: str) -> Group:
+    """Show a data frame, its first column to the left and the others to the right."""
+    table = Table()
+    for i, name in enumerate(frame.columns):
+        table.add_column("" if name == "index" else str(name), justify="right" if i else "left")
+    for row in frame.itertuples(index=False):
+        table.add_row(*(str(value) for value in row))
+    # Above the table and not its title, which would wrap at the width of the table.
+    return Group(title, table)
