@@ -85,7 +85,7 @@ class Intensity:
     @property
     def label(self) -> str:
         """Name, provenance and the first digits of the checksum, for captions."""
-        parts = [] if self.tier == "real" else ["generated series"]
+        parts = [] if self.tier == "real" else ["generated"]
         parts += [self.sha256[:8]] if self.sha256 else []
         return f"{self.name} ({', '.join(parts)})" if parts else self.name
 

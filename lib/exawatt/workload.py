@@ -118,7 +118,7 @@ class Workload:
     @property
     def label(self) -> str:
         """Name, provenance and the first digits of the checksum, for captions."""
-        parts = [] if self.tier == "real" else [f"generated {self.tier} trace"]
+        parts = [] if self.tier == "real" else ["generated"]
         parts += [self.sha256[:8]] if self.sha256 else []
         return f"{self.name} ({', '.join(parts)})" if parts else self.name
 

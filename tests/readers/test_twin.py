@@ -32,7 +32,7 @@ def test_any_length_and_seed_give_jobs_that_fit_the_machine(name: str, n: int, s
     assert len(workload) == n  # nothing needed cleaning
     assert workload.cleaning.empty
     assert workload.tier == "twin"
-    assert "generated twin" in workload.label
+    assert workload.label.startswith(f"{name} twin (generated, ")
     assert (jobs["submit_s"].diff().dropna() >= 0).all()
     assert jobs["procs"].between(1, twin.procs).all()
     assert (jobs["procs"] % twin.unit == 0).all()
@@ -83,7 +83,7 @@ def test_a_missing_trace_is_replaced_by_its_twin_and_says_so(
     if not ew.readers.catalog.catalog("traces")["LLNL-Thunder"].find():
         with pytest.warns(StandInWarning, match="twin"):
             workload = ew.load("LLNL-Thunder")
-        assert (workload.name, workload.tier) == ("LLNL-Thunder", "twin")
+        assert (workload.name, workload.tier) == ("LLNL-Thunder twin", "twin")
 
 
 def test_the_twin_of_kth_is_within_its_bounds(real_data: object) -> None:

@@ -156,8 +156,7 @@ def beside(names: list[str]) -> Figure:
     for colour, name in enumerate(names):
         pair = (load(name), trace_twins()[name].generate(name))
         for workload, style in zip(pair, ("-", "--"), strict=True):
-            label = f"{name}, {'twin' if workload.tier == 'twin' else 'real'}"
-            options = {"color": f"C{colour}", "linestyle": style, "label": label}
+            options = {"color": f"C{colour}", "linestyle": style, "label": workload.name}
             jobs = workload.jobs
             _shares(axes[0, 0], jobs["runtime_s"].to_numpy(), options)
             _shares(axes[0, 1], (jobs["procs"] / workload.procs).to_numpy(), options)

@@ -127,7 +127,7 @@ class TraceTwin:
         Parameters
         ----------
         name : str
-            Name of the workload.
+            What it is the twin of.
         n_jobs : int, optional
             As many as the real trace has, when not given.
         seed : int
@@ -173,7 +173,7 @@ class TraceTwin:
             jobs,
             procs=self.procs,
             nodes=self.nodes,
-            name=name,
+            name=f"{name} twin",
             source=f"generated, seed {seed}",
             sha256=digest.hexdigest(),
             start=pd.Timestamp(self.start, tz=self.timezone).tz_convert("UTC"),
@@ -329,7 +329,7 @@ class IntensityTwin:
         return Intensity(
             start=start,
             gco2_per_kwh=values,
-            name=name,
+            name=f"{name} twin",
             source=f"generated, seed {seed}",
             sha256=digest,
             timezone=self.timezone,
