@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from exawatt.stats import Floats
-from exawatt.workload import Tier
+from exawatt.workload import Tier, label
 
 HALF_HOUR_S = 1800.0
 WEEK_HALF_HOURS = 7 * 48
@@ -85,9 +85,7 @@ class Intensity:
     @property
     def label(self) -> str:
         """Name, provenance and the first digits of the checksum, for captions."""
-        parts = [] if self.tier == "real" else ["generated"]
-        parts += [self.sha256[:8]] if self.sha256 else []
-        return f"{self.name} ({', '.join(parts)})" if parts else self.name
+        return label(self.name, self.tier, self.sha256)
 
     @property
     def times(self) -> pd.DatetimeIndex:

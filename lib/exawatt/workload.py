@@ -39,6 +39,13 @@ class Finding:
     value: str = ""
 
 
+def label(name: str, tier: Tier, sha256: str) -> str:
+    """Name of a trace or series for captions: whether generated, and which file it is."""
+    parts = [] if tier == "real" else ["generated"]
+    parts += [sha256[:8]] if sha256 else []
+    return f"{name} ({', '.join(parts)})" if parts else name
+
+
 def report(findings: Sequence[Finding]) -> pd.DataFrame:
     """Cleaning report as a table, one row a kind of finding."""
     return pd.DataFrame(findings, columns=[entry.name for entry in fields(Finding)])
@@ -118,9 +125,7 @@ class Workload:
     @property
     def label(self) -> str:
         """Name, provenance and the first digits of the checksum, for captions."""
-        parts = [] if self.tier == "real" else ["generated"]
-        parts += [self.sha256[:8]] if self.sha256 else []
-        return f"{self.name} ({', '.join(parts)})" if parts else self.name
+        return label(self.name, self.tier, self.sha256)
 
     @property
     def days(self) -> float:

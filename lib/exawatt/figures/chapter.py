@@ -85,12 +85,17 @@ def platform_of(name: str, workload: Workload) -> Platform:
 
 
 def catalogued(effort: str = "") -> list[Workload]:
-    """Every trace of the catalog that is on this machine; only the tiny one at ``test``."""
+    """Every trace of the catalog that is on this machine, and the traces of the thesis.
+
+    Only the tiny one at effort ``test``.
+    """
     if effort_of(effort) == "test":
         return [load("tiny")]
-    here = [entry for entry in catalog("traces").values() if entry.find()]
-    real = [entry for entry in here if entry.tier != "tiny"]
-    return [load(entry.name) for entry in real or here]
+    return [
+        load(entry.name)
+        for entry in catalog("traces").values()
+        if entry.tier != "tiny" and (entry.find() or entry.name in THESIS_TRACES)
+    ]
 
 
 def set_style() -> None:
@@ -159,6 +164,8 @@ def put_table(
         shown[name] = [_formatted(value, form) for value in table[name]]
     rows = [[str(name) for name in shown.columns]]
     rows += [["--:" if name in formats else ":--" for name in shown.columns]]
+    if shown.empty:
+        rows.append(["–"] * len(shown.columns))
     rows += [[str(value).replace("|", "\\|") for value in row] for row in shown.to_numpy()]
     text = "\n".join("| " + " | ".join(row) + " |" for row in rows)
     glue(key, Markdown(f":::{{table}} {caption}\n:name: {key}\n\n{text}\n:::"), display=False)
