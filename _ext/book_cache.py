@@ -9,6 +9,7 @@ import hashlib
 import os
 import platform
 import shutil
+import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -95,14 +96,20 @@ def _forget_after_warnings(app, exception) -> None:
             (Path(app.doctreedir) / "environment.pickle").unlink()
 
 
-def _always_reread(app, env, added, changed, removed) -> set[str]:
-    """Read the provenance page at every build: it names the commit, which no file of it shows."""
-    return {PROVENANCE} & set(env.found_docs)
+def _reread_on_new_commit(app, env, added, changed, removed) -> set[str]:
+    """Read the provenance page again when the commit changed, which no file of it shows."""
+    git = ["git", "-C", str(app.srcdir)]
+    state = ""
+    with contextlib.suppress(OSError):  # no git: the page says so
+        for question in (["rev-parse", "HEAD"], ["status", "--porcelain"]):
+            state += subprocess.run([*git, *question], capture_output=True, text=True).stdout
+    before, env.exawatt_commit = getattr(env, "exawatt_commit", None), state
+    return set() if state == before else {PROVENANCE} & set(env.found_docs)
 
 
 def setup(app):
     # After jupyter-book's own settings, before Sphinx compares them with the last build's.
     app.connect("config-inited", _choose_cache, priority=100)
-    app.connect("env-get-outdated", _always_reread)
+    app.connect("env-get-outdated", _reread_on_new_commit)
     app.connect("build-finished", _forget_after_warnings)
     return {"version": "0.1", "parallel_read_safe": True, "parallel_write_safe": True}
