@@ -183,7 +183,7 @@ def put_provenance(inputs: Iterable[Workload | Intensity]) -> None:
     inputs = list(inputs)
     generated = [item.label for item in inputs if item.tier != "real"]
     listed = "; ".join(item.label for item in inputs)
-    text = f"Nothing on this page was generated. It rests on {listed}."
+    text = f"This page rests on {listed}. Where it sets generated data beside them, it says so."
     if generated:
         text = (
             f"Not real data. This page was built on {'; '.join(generated)}. Its figures and "
