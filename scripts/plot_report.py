@@ -71,7 +71,8 @@ def to_html(notebook: nbformat.NotebookNode, title: str) -> str:
         if cell.cell_type == "markdown":
             cell.source = plain_markdown(cell.source, glued)
         else:  # the book shows glued values in the prose only
-            cell.outputs = [o for o in cell.outputs if "scrapbook" not in o.get("metadata", {})]
+            shown = [o for o in cell.outputs if "scrapbook" not in o.get("metadata", {})]
+            cell.outputs = [o for o in shown if o.get("name") != "stderr"]
     exporter = HTMLExporter(
         raw_template=TEMPLATE,
         exclude_input=True,

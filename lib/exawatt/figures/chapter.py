@@ -178,6 +178,12 @@ def _formatted(value: Any, form: str | Callable[[Any], str]) -> str:
     return "–" if pd.isna(value) else format(value, form)
 
 
+def generated_of(items: Iterable[Workload | Intensity]) -> str:
+    """Sentence that names the generated ones, for captions; empty when there are none."""
+    generated = [item.label for item in items if item.tier != "real"]
+    return f"Generated: {'; '.join(generated)}." if generated else ""
+
+
 def put_provenance(inputs: Iterable[Workload | Intensity]) -> None:
     """Hand the prose a note on what a chapter rests on; a warning where that was generated."""
     inputs = list(inputs)
@@ -190,6 +196,7 @@ def put_provenance(inputs: Iterable[Workload | Intensity]) -> None:
             "numbers show that the code runs, and say nothing about any real machine. Put real "
             "files where the catalog finds them (see the data checklist), and build again."
         )
+    glue("data-note", text, display=False)
     kind = "warning" if generated else "note"
     glue("provenance", Markdown(f":::{{{kind}}}\n{text}\n:::"), display=False)
     display(Markdown(f"*{text}*"))

@@ -4,13 +4,21 @@ import hashlib
 import os
 import platform
 import subprocess
+import warnings
 from importlib.metadata import version
 
 import pandas as pd
 
 from exawatt.figures.chapter import effort_of
-from exawatt.readers.catalog import REPOSITORY, Entry, Kind, catalog
-from exawatt.readers.twin import intensity_twins, trace_twins
+from exawatt.readers.catalog import (
+    REPOSITORY,
+    Entry,
+    Kind,
+    StandInWarning,
+    catalog,
+    load,
+    load_intensity,
+)
 
 #: Packages whose version can change a number.
 COMPUTING = ("numpy", "scipy", "pandas", "numba", "llvmlite", "matplotlib", "seaborn")
@@ -57,29 +65,40 @@ def processor() -> str:
 def inputs(effort: str = "") -> pd.DataFrame:
     """One row a trace or series of the catalog: tier, checksum, terms, and whether it is here."""
     kinds: tuple[Kind, ...] = ("traces", "intensity")
-    rows = [_input(entry) for kind in kinds for entry in catalog(kind).values()]
+    rows = [_input(entry, kind) for kind in kinds for entry in catalog(kind).values()]
     table = pd.DataFrame(rows)
     if effort_of(effort) == "test":
         table = table[table["tier"] == "tiny"]
     return table
 
 
-def _input(entry: Entry) -> dict[str, str]:
+def _input(entry: Entry, kind: Kind) -> dict[str, str]:
     path = entry.find()
-    found = hashlib.sha256(path.read_bytes()).hexdigest() if path else ""
-    note = " (differs)" if path and entry.matches(path) is False else ""
+    if path is None:
+        return _stand_in(entry, kind)
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    note = " (differs)" if entry.matches(path) is False else ""
     return {
         "name": entry.name,
         "tier": entry.tier,
-        "sha256": f"{found[:16]}…{note}" if found else f"not here; {_stand_in(entry)}",
+        "sha256": f"{found[:16]}…{note}",
         "by": entry.donor or entry.source,
         "terms": entry.terms,
     }
 
 
-def _stand_in(entry: Entry) -> str:
-    twin = entry.name in {**trace_twins(), **intensity_twins()}
-    return f"stood in for by {'its twin' if twin else 'tiny'}"
+def _stand_in(entry: Entry, kind: Kind) -> dict[str, str]:
+    """Row of what takes the place of a file that is not on this machine."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", StandInWarning)
+        item = load(entry.name) if kind == "traces" else load_intensity(entry.name)
+    return {
+        "name": f"{entry.name}: {item.name} instead",
+        "tier": item.tier,
+        "sha256": f"{item.sha256[:16]}…",
+        "by": "this project, generated",
+        "terms": "MIT",
+    }
 
 
 def packages() -> pd.DataFrame:
