@@ -180,8 +180,9 @@ def verdict(judged: pd.DataFrame) -> str:
 def beside(names: list[str]) -> Figure:
     """Distributions, daily cycle and gaps of real traces (lines) and their twins (dashed)."""
     if not names:
-        figure = plt.figure(figsize=(7.2, 0.6))
-        figure.text(0.5, 0.5, "The real traces are not on this machine.", ha="center", va="center")
+        figure, axis = plt.subplots(figsize=(7.2, 0.6))
+        axis.axis("off")
+        axis.text(0.5, 0.5, "The real traces are not on this machine.", ha="center", va="center")
         return figure
     figure, axes = plt.subplots(2, 2, figsize=(7.2, 5.0))
     for colour, name in enumerate(names):
