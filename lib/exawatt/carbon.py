@@ -93,13 +93,9 @@ def account(power: PowerProfile, intensity: Intensity) -> Account:
     piecewise constant and intensity a mean over half-hours, so nothing is approximated.
     """
     origin = origin_on(power, intensity)
-    first_s, last_s = power.edges_s[0] - origin, power.edges_s[-1] - origin
-    bins = np.arange(np.floor(first_s / HALF_HOUR_S), np.ceil(last_s / HALF_HOUR_S) + 1)
+    bins, slots, grams = _half_hours(intensity, origin, power.edges_s[0], power.edges_s[-1])
     edges_s = bins * HALF_HOUR_S + origin
     energy_kwh = np.diff(power.cumulative_j(edges_s)) * power.pue / J_PER_KWH
-    slots = tiled(bins[:-1].astype(np.int64), len(intensity))
-    inside = slots >= 0
-    grams = np.where(inside, intensity.gco2_per_kwh[slots], np.nan)
     _refuse_gaps(intensity, bins, energy_kwh, grams)
     carbon = np.where(energy_kwh > 0, energy_kwh * np.nan_to_num(grams) / 1e3, 0.0)
     # A trace without a start has no calendar of its own and takes the one it is laid on.
@@ -112,7 +108,7 @@ def account(power: PowerProfile, intensity: Intensity) -> Account:
             "energy_kwh": energy_kwh,
             "gco2_per_kwh": grams,
             "carbon_kgco2e": carbon,
-            "filled": inside & intensity.filled[slots],
+            "filled": (slots >= 0) & intensity.filled[slots],
         }
     )
     return Account(
@@ -144,13 +140,19 @@ def mean_over(power: PowerProfile, intensity: Intensity, begin_s: Floats, end_s:
         NaN from the first half-hour without a value onwards; fill the gaps first.
     """
     origin = origin_on(power, intensity)
-    first, last = (begin_s.min() - origin) / HALF_HOUR_S, (end_s.max() - origin) / HALF_HOUR_S
+    bins, _, grams = _half_hours(intensity, origin, begin_s.min(), end_s.max())
+    integral = step_integral(bins * HALF_HOUR_S + origin, grams, np.stack([begin_s, end_s]))
+    return np.diff(integral, axis=0)[0] / (end_s - begin_s)
+
+
+def _half_hours(
+    intensity: Intensity, origin: float, first_s: float, last_s: float
+) -> tuple[Floats, np.ndarray, Floats]:
+    """Edges (n + 1,), counted from the series' start, slots (n,) and intensities (n,) of a span."""
+    first, last = (first_s - origin) / HALF_HOUR_S, (last_s - origin) / HALF_HOUR_S
     bins = np.arange(np.floor(first), np.ceil(last) + 1)
     slots = tiled(bins[:-1].astype(np.int64), len(intensity))
-    grams = np.where(slots >= 0, intensity.gco2_per_kwh[slots], np.nan)
-    edges_s = bins * HALF_HOUR_S + origin
-    integral = step_integral(edges_s, grams, np.stack([begin_s, end_s]))
-    return np.diff(integral, axis=0)[0] / (end_s - begin_s)
+    return bins, slots, np.where(slots >= 0, intensity.gco2_per_kwh[slots], np.nan)
 
 
 def _refuse_gaps(intensity: Intensity, bins: Floats, energy_kwh: Floats, grams: Floats) -> None:

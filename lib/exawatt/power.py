@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from exawatt.replay import Schedule, allocate_processors
-from exawatt.stats import Floats, step_integral, step_mean
+from exawatt.stats import Floats, step_integral
 
 J_PER_KWH = 3.6e6
 
@@ -59,10 +59,6 @@ class PowerProfile:
     def cumulative_j(self, until_s: Floats) -> Floats:
         """IT energy from the first edge until each moment [J]; exact."""
         return step_integral(self.edges_s, self.watts, until_s)
-
-    def mean_w(self, bins_s: Floats) -> Floats:
-        """Mean IT power over each bin between successive moments [W]."""
-        return step_mean(self.edges_s, self.watts, bins_s)
 
     @property
     def energy_j(self) -> float:

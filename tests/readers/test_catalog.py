@@ -148,13 +148,20 @@ def no_real_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(("name", "tier"), [("KTH-SP2", "twin"), ("SDSC-SP2", "tiny")])
+@pytest.mark.parametrize(
+    ("name", "tier", "shown"),
+    [
+        ("KTH-SP2", "twin", "KTH-SP2 twin"),
+        ("LLNL-Thunder", "twin", "LLNL-Thunder twin"),
+        ("SDSC-SP2", "tiny", "tiny"),
+    ],
+)
 def test_an_absent_trace_is_replaced_by_a_generated_one_with_a_warning(
-    no_real_data: Path, name: str, tier: str
+    no_real_data: Path, name: str, tier: str, shown: str
 ) -> None:
     with pytest.warns(StandInWarning, match=f"{name}.*{tier}"):
         workload = ew.load(name)
-    assert workload.tier == tier
+    assert (workload.name, workload.tier) == (shown, tier)
     assert "generated" in workload.label
 
 

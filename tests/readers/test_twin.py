@@ -6,8 +6,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import exawatt as ew
-from exawatt.readers.catalog import StandInWarning
 from exawatt.readers.twin import intensity_twins, trace_twins
 
 NAMES = sorted(trace_twins())
@@ -74,16 +72,6 @@ def test_the_intensity_twin_keeps_its_means_and_is_positive() -> None:
     np.testing.assert_allclose(mean, np.mean(twin.means), rtol=0.05)
     again = twin.generate("GB-2023", seed=3)
     np.testing.assert_array_equal(again.gco2_per_kwh, series[3].gco2_per_kwh)
-
-
-def test_a_missing_trace_is_replaced_by_its_twin_and_says_so(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: object
-) -> None:
-    monkeypatch.delenv("EXAWATT_DATA", raising=False)
-    if not ew.readers.catalog.catalog("traces")["LLNL-Thunder"].find():
-        with pytest.warns(StandInWarning, match="twin"):
-            workload = ew.load("LLNL-Thunder")
-        assert (workload.name, workload.tier) == ("LLNL-Thunder twin", "twin")
 
 
 def test_the_twin_of_kth_is_within_its_bounds(real_data: object) -> None:
