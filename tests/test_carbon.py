@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import exawatt as ew
-from exawatt.carbon import lay_on
+from exawatt.intensity import lay_on
 
 BUSY_KW, IDLE_KW = 0.190738, 0.095  # the stand-in node
 Make = Callable[..., ew.Intensity]
@@ -243,7 +243,7 @@ def test_the_facility_pays_for_its_cooling(make_intensity: Make) -> None:
     workload = make_workload(
         [(0, 1, 1800, 1800)], 1, start=utc("2023-01-18 00:00"), timezone="Europe/London"
     )
-    platform = ew.Platform(nodes=1, procs=1, pue=1.5)
+    platform = ew.Platform.uniform(nodes=1, procs=1, pue=1.5)
     account = ew.account(ew.power(ew.replay(workload, "easy", platform)), intensity)
     assert account.energy_kwh == pytest.approx(1.5 * BUSY_KW / 2, rel=1e-12)
     assert account.carbon_kgco2e == pytest.approx(1.5 * BUSY_KW / 2 * 0.1, rel=1e-12)

@@ -17,7 +17,8 @@ TABLE = pd.DataFrame({"submit_s": [0], "runtime_s": [1], "procs": [1]})
 def test_the_stand_in_has_the_documented_watts() -> None:
     platform = ew.Platform.stand_in(ew.Workload(TABLE, procs=4008, name="Thunder", nodes=1002))
     assert (platform.nodes, platform.procs) == (1002, 4008)
-    assert (platform.idle_w, platform.busy_w, platform.sleep_w) == (95.0, 190.738, 9.75)
+    [nodes] = platform.partitions
+    assert (nodes.idle_w, nodes.busy_w, nodes.sleep_w) == (95.0, 190.738, 9.75)
     assert platform.pue == 1
 
 
@@ -29,7 +30,7 @@ def test_the_stand_in_has_one_processor_a_node_when_the_header_is_silent() -> No
 def test_a_platform_is_frozen() -> None:
     platform = ew.Platform.stand_in(ew.Workload(TABLE, procs=2))
     with pytest.raises(FrozenInstanceError):
-        platform.idle_w = 0.0  # type: ignore[misc]
+        platform.pue = 2.0  # type: ignore[misc]
 
 
 def test_the_trace_machine_is_the_default_platform() -> None:
@@ -40,7 +41,7 @@ def test_the_trace_machine_is_the_default_platform() -> None:
 
 def test_a_larger_platform_lets_a_queue_start_at_once() -> None:
     workload = make_workload([(0, 2, 10, 10), (0, 2, 10, 10)], 2)
-    platform = ew.Platform(nodes=4, procs=4)
+    platform = ew.Platform.uniform(nodes=4, procs=4)
     schedule = ew.replay(workload, policy="fcfs", platform=platform)
     assert schedule.platform == platform
     assert list(schedule.jobs["start_s"]) == [0, 0]
@@ -50,7 +51,7 @@ def test_a_larger_platform_lets_a_queue_start_at_once() -> None:
 def test_a_platform_too_small_for_a_job_is_refused() -> None:
     workload = make_workload([(0, 4, 10, 10)], 4)
     with pytest.raises(ValueError, match="4"):
-        ew.replay(workload, policy="easy", platform=ew.Platform(nodes=2, procs=2))
+        ew.replay(workload, policy="easy", platform=ew.Platform.uniform(nodes=2, procs=2))
 
 
 def test_policy_defaults() -> None:

@@ -5,12 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from exawatt.intensity import HALF_HOUR_S, WEEK_HALF_HOURS, GapError, Intensity
+from exawatt.intensity import HALF_HOUR_S, GapError, Intensity, lay_on, tiled
 from exawatt.power import J_PER_KWH, PowerProfile
 from exawatt.stats import Floats, step_integral
-
-#: A series shorter or longer than the time it must cover is repeated after this many half-hours.
-YEAR_HALF_HOURS = 52 * WEEK_HALF_HOURS
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,64 +165,7 @@ def _refuse_gaps(intensity: Intensity, bins: Floats, energy_kwh: Floats, grams: 
         )
 
 
-def tiled(bins: np.ndarray, n: int) -> np.ndarray:
-    """Slot of a series of `n` half-hours for each bin; -1 where repeating does not reach.
-
-    Bins within the series keep their own slot. Others move by whole multiples of 52 weeks, the
-    fewest that bring them inside, so that the weekday is kept.
-    """
-    below = -(bins // YEAR_HALF_HOURS)
-    above = -((n - 1 - bins) // YEAR_HALF_HOURS)
-    years = np.where(bins < 0, below, np.where(bins >= n, -above, 0))
-    slots = bins + years * YEAR_HALF_HOURS
-    return np.where((slots >= 0) & (slots < n), slots, -1)
-
-
 def origin_on(power: PowerProfile, intensity: Intensity) -> float:
     """Moment of the trace at which the series begins [s, the trace's own origin]."""
     laid = lay_on(power.start, power.timezone, intensity, power.first_submit_s)
     return power.first_submit_s - (laid - intensity.start).total_seconds()
-
-
-def lay_on(
-    start: pd.Timestamp | None,
-    timezone: str,
-    intensity: Intensity,
-    first_submit_s: float = 0.0,
-) -> pd.Timestamp:
-    """Instant of a series on which a trace's first submission is laid.
-
-    Parameters
-    ----------
-    start : Timestamp or None
-        UTC instant of the trace's second 0.
-    timezone : str
-        Zone of the machine's wall clock.
-    intensity : Intensity
-        The series, and the zone of its wall clock.
-    first_submit_s : float
-        First submission [s, the trace's own origin].
-
-    Returns
-    -------
-    Timestamp
-        UTC. Local weekday and hour are those of the first submission, and the date is the
-        nearest such to the same day of the series' middle year: wall clocks shift by whole
-        weeks. A trace without a start begins on the first Monday of that year, at midnight.
-    """
-    middle = intensity.start + pd.Timedelta(seconds=len(intensity) * HALF_HOUR_S / 2)
-    year = middle.tz_convert(intensity.timezone).year
-    if start is None:
-        new_year = pd.Timestamp(year=year, month=1, day=1)
-        summer = False
-        target = new_year + pd.Timedelta(days=-new_year.weekday() % 7)
-    else:
-        first = (start + pd.Timedelta(seconds=first_submit_s)).tz_convert(timezone)
-        summer = bool(first.dst())
-        local = first.tz_localize(None)
-        day = 28 if (local.month, local.day) == (2, 29) else local.day
-        same_date = local.replace(year=year, day=day)
-        target = same_date + pd.Timedelta(days=(local.weekday() - same_date.weekday() + 3) % 7 - 3)
-    # The hour that comes twice when clocks go back is the one the machine's own clock had.
-    zoned = target.tz_localize(intensity.timezone, ambiguous=summer, nonexistent="shift_forward")
-    return zoned.tz_convert("UTC")

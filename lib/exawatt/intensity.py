@@ -1,7 +1,7 @@
 """Carbon intensity of electricity: what was, half-hour by half-hour, gaps left open."""
 
 from dataclasses import dataclass, field, replace
-from typing import Literal, Self
+from typing import Literal, Protocol, Self
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,24 @@ from exawatt.workload import Tier, label
 
 HALF_HOUR_S = 1800.0
 WEEK_HALF_HOURS = 7 * 48
+#: A series shorter or longer than the time it must cover is repeated after this many half-hours.
+YEAR_HALF_HOURS = 52 * WEEK_HALF_HOURS
 FillRule = Literal["week"]
+
+
+class HalfHours(Protocol):
+    """Anything that has a value, or some, for each half-hour from a start on."""
+
+    @property
+    def start(self) -> pd.Timestamp:
+        """UTC instant at which the first half-hour begins."""
+
+    @property
+    def timezone(self) -> str:
+        """Zone of the wall clock that the grid's people live by."""
+
+    def __len__(self) -> int:
+        """Number of half-hours."""
 
 
 class GapError(ValueError):
@@ -120,3 +137,60 @@ class Intensity:
         gaps = np.isnan(values)
         merged = np.where(gaps, supplied.ravel()[: len(self)], values)
         return replace(self, gco2_per_kwh=merged, filled=gaps & ~np.isnan(merged), fill=rule)
+
+
+def tiled(bins: np.ndarray, n: int) -> np.ndarray:
+    """Slot of a series of `n` half-hours for each bin; -1 where repeating does not reach.
+
+    Bins within the series keep their own slot. Others move by whole multiples of 52 weeks, the
+    fewest that bring them inside, so that the weekday is kept.
+    """
+    below = -(bins // YEAR_HALF_HOURS)
+    above = -((n - 1 - bins) // YEAR_HALF_HOURS)
+    years = np.where(bins < 0, below, np.where(bins >= n, -above, 0))
+    slots = bins + years * YEAR_HALF_HOURS
+    return np.where((slots >= 0) & (slots < n), slots, -1)
+
+
+def lay_on(
+    start: pd.Timestamp | None,
+    timezone: str,
+    series: HalfHours,
+    first_submit_s: float = 0.0,
+) -> pd.Timestamp:
+    """Instant of a series on which a trace's first submission is laid.
+
+    Parameters
+    ----------
+    start : Timestamp or None
+        UTC instant of the trace's second 0.
+    timezone : str
+        Zone of the machine's wall clock.
+    series : Intensity or Forecast
+        The series, and the zone of its wall clock.
+    first_submit_s : float
+        First submission [s, the trace's own origin].
+
+    Returns
+    -------
+    Timestamp
+        UTC. Local weekday and hour are those of the first submission, and the date is the
+        nearest such to the same day of the series' middle year: wall clocks shift by whole
+        weeks. A trace without a start begins on the first Monday of that year, at midnight.
+    """
+    middle = series.start + pd.Timedelta(seconds=len(series) * HALF_HOUR_S / 2)
+    year = middle.tz_convert(series.timezone).year
+    if start is None:
+        new_year = pd.Timestamp(year=year, month=1, day=1)
+        summer = False
+        target = new_year + pd.Timedelta(days=-new_year.weekday() % 7)
+    else:
+        first = (start + pd.Timedelta(seconds=first_submit_s)).tz_convert(timezone)
+        summer = bool(first.dst())
+        local = first.tz_localize(None)
+        day = 28 if (local.month, local.day) == (2, 29) else local.day
+        same_date = local.replace(year=year, day=day)
+        target = same_date + pd.Timedelta(days=(local.weekday() - same_date.weekday() + 3) % 7 - 3)
+    # The hour that comes twice when clocks go back is the one the machine's own clock had.
+    zoned = target.tz_localize(series.timezone, ambiguous=summer, nonexistent="shift_forward")
+    return zoned.tz_convert("UTC")

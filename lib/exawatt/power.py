@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from exawatt.platform import Partition
 from exawatt.replay import Schedule, allocate_processors
-from exawatt.stats import Floats, step_integral
+from exawatt.stats import Floats, step_integral, step_sum
 
 J_PER_KWH = 3.6e6
 
@@ -85,19 +86,108 @@ def power(schedule: Schedule, window_s: tuple[float, float] | None = None) -> Po
     Returns
     -------
     PowerProfile
-        Idle power is counted throughout.
+        Idle power is counted throughout, but for nodes that fall asleep, sleep or wake.
     """
-    edges, busy = schedule.busy_procs(window_s)
-    workload = schedule.workload
+    window = window_s or schedule.window_s
+    workload, platform = schedule.workload, schedule.platform
+    begin, end, watts = _draws(schedule)
+    edges, above_idle = step_sum(begin, end, watts, window)
     return PowerProfile(
         edges_s=edges,
-        watts=schedule.platform.power_w(busy),
-        pue=schedule.platform.pue,
+        watts=platform.idle_machine_w + above_idle,
+        pue=platform.pue,
         start=workload.start,
         timezone=workload.timezone,
         first_submit_s=float(schedule.submit_s[0]),
-        label=f"{workload.label} under {schedule.policy.name}, {schedule.platform.name} watts",
+        label=f"{workload.label} under {schedule.policy.name}, {platform.name} watts",
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Sleeps:
+    """What the nodes of one partition did while they were not awake; shape (n,) each.
+
+    Parameters
+    ----------
+    partition : Partition
+    node : ndarray of int64
+    fall_s, asleep_s, wake_s, awake_s : ndarray
+        When a node began to fall asleep, was asleep, began to wake and was awake [s]; infinite
+        if it never woke.
+    """
+
+    partition: Partition
+    node: np.ndarray
+    fall_s: Floats
+    asleep_s: Floats
+    wake_s: Floats
+    awake_s: Floats
+
+    def draws(self) -> list[tuple[Floats, Floats, float]]:
+        """Begin [s], end [s] and power above idle [W] of each of the three states."""
+        idle_w = self.partition.idle_w
+        return [
+            (self.fall_s, self.asleep_s, self.partition.fall_asleep_w - idle_w),
+            (self.asleep_s, self.wake_s, self.partition.sleep_w - idle_w),
+            (self.wake_s, self.awake_s, self.partition.wake_w - idle_w),
+        ]
+
+
+def sleeps(schedule: Schedule) -> list[Sleeps]:
+    """Sleeps of each partition's nodes; none where the policy lets nodes idle."""
+    if schedule.policy.sleep_after_s is None:
+        return []
+    found = []
+    for partition, log in zip(schedule.platform.partitions, schedule.sleeps, strict=True):
+        node, idle_since, taken_s = log.T
+        fall = idle_since + schedule.policy.sleep_after_s
+        asleep = fall + partition.fall_asleep_s
+        wake = np.maximum(taken_s, asleep)
+        awake = wake + partition.wake_s
+        found.append(Sleeps(partition, node.astype(np.int64), fall, asleep, wake, awake))
+    return found
+
+
+def _draws(schedule: Schedule) -> tuple[Floats, Floats, Floats]:
+    """Begin [s], end [s] and watts of everything that differs from idle nodes."""
+    parts = [(schedule.start_s, schedule.end_s, schedule.dynamic_w)]
+    for nodes in sleeps(schedule):
+        parts += [(a, b, np.full(a.size, watts)) for a, b, watts in nodes.draws()]
+    begin, end, watts = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return begin, end, watts
+
+
+def energy_by_state_kwh(
+    schedule: Schedule, window_s: tuple[float, float] | None = None
+) -> dict[str, float]:
+    """IT energy by what it was for [kWh].
+
+    Returns
+    -------
+    dict
+        ``busy`` (what jobs add), ``idle`` (nodes awake, under jobs too), ``asleep`` and
+        ``switching`` (nodes between the two); together the energy of :func:`power`.
+    """
+    first, last = window_s or schedule.window_s
+    run_s = _overlap(schedule.start_s, schedule.end_s, first, last)
+    busy = float((run_s * schedule.dynamic_w).sum())
+    idle = schedule.platform.idle_machine_w * (last - first)
+    asleep = switching = 0.0
+    for nodes in sleeps(schedule):
+        part = nodes.partition
+        falling, sleeping, waking = (
+            float(_overlap(a, b, first, last).sum()) for a, b, _ in nodes.draws()
+        )
+        idle -= part.idle_w * (falling + sleeping + waking)
+        asleep += part.sleep_w * sleeping
+        switching += part.fall_asleep_w * falling + part.wake_w * waking
+    joules = {"busy": busy, "idle": idle, "asleep": asleep, "switching": switching}
+    return {state: energy / J_PER_KWH for state, energy in joules.items()}
+
+
+def _overlap(begin_s: Floats, end_s: Floats, first_s: float, last_s: float) -> Floats:
+    """Seconds of each interval inside a window [s]."""
+    return np.clip(end_s, first_s, last_s) - np.clip(begin_s, first_s, last_s)
 
 
 def common_window_s(schedules: list[Schedule]) -> tuple[float, float]:
@@ -108,31 +198,35 @@ def common_window_s(schedules: list[Schedule]) -> tuple[float, float]:
 
 def job_energy_j(schedule: Schedule) -> Floats:
     """Energy that each job adds to an idle machine [J], shape (n_jobs,), in workload order."""
-    return schedule.platform.busy_proc_w * schedule.procs * schedule.runtime_s
-
-
-def idle_energy_j(schedule: Schedule, window_s: tuple[float, float] | None = None) -> float:
-    """Energy that the machine's nodes would use if no job ran [J]."""
-    first, last = window_s or schedule.window_s
-    return float(schedule.platform.power_w(0)) * (last - first)
+    return schedule.dynamic_w * schedule.runtime_s
 
 
 def host_energy_j(schedule: Schedule, window_s: tuple[float, float] | None = None) -> Floats:
-    """Energy of each node [J], shape (nodes,).
+    """Energy of each node [J], shape (nodes,), partition by partition.
 
     Notes
     -----
-    Jobs hold the lowest-numbered free processors, and processor `p` sits in node
-    ``p * nodes // procs``. A node draws its idle power all the time, and more in proportion to
-    its busy processors.
+    Jobs hold the processors that :func:`~exawatt.replay.allocate_processors` names, and what a
+    job adds is shared by them evenly. A node draws its idle power while it is awake.
     """
     platform = schedule.platform
     first, last = window_s or schedule.window_s
     offsets, ids = allocate_processors(schedule)
-    begin = np.clip(schedule.start_s, first, last)
-    busy_s = np.repeat(np.clip(schedule.end_s, first, last) - begin, np.diff(offsets))
-    proc_s = np.bincount(ids, weights=busy_s, minlength=platform.procs)
-    node = np.arange(platform.procs) * platform.nodes // platform.procs
-    node_proc_s = np.bincount(node, weights=proc_s, minlength=platform.nodes)
-    host_j = platform.idle_w * (last - first) + platform.busy_proc_w * node_proc_s
-    return host_j.astype(np.float64, copy=False)
+    taken = np.diff(offsets)
+    seconds = _overlap(schedule.start_s, schedule.end_s, first, last)
+    proc_j = np.bincount(
+        ids, np.repeat(seconds * schedule.dynamic_w / taken, taken), minlength=platform.procs
+    )
+    hosts = []
+    at = 0
+    for part in platform.partitions:
+        node = np.arange(part.procs) * part.nodes // part.procs
+        jobs_j = np.bincount(node, proc_j[at : at + part.procs], minlength=part.nodes)
+        hosts.append(jobs_j + part.idle_w * (last - first))
+        at += part.procs
+    for host_j, nodes in zip(hosts, sleeps(schedule), strict=False):
+        for begin, end, watts in nodes.draws():
+            host_j += np.bincount(
+                nodes.node, watts * _overlap(begin, end, first, last), minlength=host_j.size
+            )
+    return np.concatenate(hosts)

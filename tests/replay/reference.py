@@ -1,69 +1,76 @@
 """A slow and obvious replay, written from the definitions alone, to check the kernel against.
 
-Everything is looked for again at every instant: no heap, no sorted list, nothing remembered
-between passes but who waits and who runs. Times are floats and are compared exactly, since both
-replays compute an end as `start + runtime` and an expected end as `start + estimate`.
+It follows `docs/replay_semantics.md` section by section for one partition; the caller splits a
+platform. Everything is looked for again at every instant: no heap, no sorted list kept, nothing
+remembered between passes but what the page says is remembered. Times are compared exactly.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isnan
+from math import floor
 
-import numpy as np
+from reference_orders import (
+    correct,
+    estimate_at_submission,
+    expected_end,
+    free_for_jobs,
+    in_order,
+    is_starving,
+    planned_end,
+    request,
+)
+from reference_terms import (
+    HALF_HOUR_S,
+    Amount,
+    CarbonHold,
+    Dvfs,
+    Forecast,
+    Job,
+    Life,
+    Multifactor,
+    Partition,
+    Policy,
+    Scorer,
+    State,
+    cap_all_awake_mw,
+    executed,
+    is_killed,
+    node_saving_mw,
+    stretch,
+    takes,
+)
 
-DAY_S = 24 * 3600.0
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a replay may know of a job; `requested_s` is NaN when the trace has no request."""
-
-    submit_s: float
-    procs: int
-    runtime_s: float
-    requested_s: float
+__all__ = [
+    "CarbonHold",
+    "Dvfs",
+    "Forecast",
+    "Job",
+    "Multifactor",
+    "Partition",
+    "Policy",
+    "Run",
+    "Scorer",
+    "Stuck",
+    "replay",
+    "simulate",
+]
 
 
 @dataclass(frozen=True)
 class Run:
-    """When a job started, when it ended, and whether it was cut at its request."""
+    """What became of a job, and for how many seconds it waited for what."""
 
+    chosen_s: float
     start_s: float
     end_s: float
     state: str
+    frequency: float
+    held_s: float
+    causes: dict[str, float]
 
 
-def estimates(jobs: Sequence[Job], missing_request: str) -> list[float]:
-    """Return the scheduler's runtime estimate of each job, made at its submission [s]."""
-    found = []
-    for job in jobs:
-        if not isnan(job.requested_s):
-            found.append(job.requested_s)
-        elif missing_request == "runtime":
-            found.append(job.runtime_s)
-        else:
-            known = [
-                other.requested_s
-                for other in jobs
-                if other.submit_s < job.submit_s and not isnan(other.requested_s)
-            ]
-            found.append(float(np.quantile(known, 0.9)) if known else DAY_S)
-    return found
-
-
-def shadow_and_extra(
-    now: float, needed: int, free: int, running: Sequence[tuple[float, int]]
-) -> tuple[float, int]:
-    """Return when `needed` processors are expected free, and how many are left over then.
-
-    `running` holds (expected end, processors); an expected end that has passed is now + 1 s.
-    """
-    expected = [(end if end > now else now + 1.0, procs) for end, procs in running]
-    for instant in sorted({end for end, _ in expected}):
-        then = free + sum(procs for end, procs in expected if end <= instant)
-        if then >= needed:
-            return instant, then - needed
-    raise AssertionError("a job larger than the machine was queued")
+class Stuck(RuntimeError):
+    """Jobs wait, but no instant is left at which they could start."""
 
 
 def replay(
@@ -73,53 +80,388 @@ def replay(
     kill_at_request: bool = True,
     missing_request: str = "quantile",
 ) -> list[Run]:
-    """Replay jobs, given in order of submission, first come first served [+ EASY]."""
-    estimate = estimates(jobs, missing_request)
-    killed = [kill_at_request and job.runtime_s > job.requested_s for job in jobs]
-    executed = [
-        job.requested_s if cut else job.runtime_s for job, cut in zip(jobs, killed, strict=True)
-    ]
-    start: dict[int, float] = {}
-    running: list[int] = []
-    queue: list[int] = []
-    waiting_to_arrive = list(range(len(jobs)))
-    while waiting_to_arrive or queue:
-        ends = [start[i] + executed[i] for i in running]
-        now = min(ends + [jobs[i].submit_s for i in waiting_to_arrive])
-        running = [i for i in running if start[i] + executed[i] > now]
-        arrived = [i for i in waiting_to_arrive if jobs[i].submit_s <= now]
-        queue += arrived
-        waiting_to_arrive = [i for i in waiting_to_arrive if i not in arrived]
-        free = machine - sum(jobs[i].procs for i in running)
+    """Replay jobs first come, first served [+ backfilling] on so many processors."""
+    policy = Policy(
+        backfill=backfill, kill_at_request=kill_at_request, missing_request=missing_request
+    )
+    return simulate(jobs, Partition(nodes=machine, procs=machine), policy)
 
-        while queue and jobs[queue[0]].procs <= free:  # (1) the head, while it fits
-            head = queue.pop(0)
-            start[head] = now
-            running.append(head)
-            free -= jobs[head].procs
-        if not queue or backfill == "none":
-            continue
 
-        shadow, extra = shadow_and_extra(  # (2) the head's reservation
-            now,
-            jobs[queue[0]].procs,
-            free,
-            [(start[i] + estimate[i], jobs[i].procs) for i in running],
-        )
-        for i in queue[1:]:  # (3) the rest, in order
-            if jobs[i].procs > free:
-                continue
-            if now + estimate[i] <= shadow:
-                pass
-            elif jobs[i].procs <= extra:
-                extra -= jobs[i].procs
-            else:
-                continue
-            queue.remove(i)
-            start[i] = now
-            running.append(i)
-            free -= jobs[i].procs
+def simulate(
+    jobs: Sequence[Job], partition: Partition, policy: Policy, forecast: Forecast | None = None
+) -> list[Run]:
+    """Replay one partition's jobs, given in order of submission."""
+    lives = [Life(job, i, executed(job, policy)) for i, job in enumerate(jobs)]
+    if not lives:
+        return []
+    state = State(partition, policy, forecast, lives, to_come=list(lives))
+    state.awake_from = [state.first_submission] * partition.nodes
+    instant: float | None = state.first_submission
+    while instant is not None:
+        state.now = instant
+        only_submissions = not any(timers_at(state)) and not completions_at(state)
+        complete(state)
+        submit(state)
+        release(state)
+        scheduling_pass(state, only_submissions)
+        instant = next_instant(state)
+        account(state, instant)
     return [
-        Run(start[i], start[i] + executed[i], "killed" if killed[i] else "completed")
-        for i in range(len(jobs))
+        Run(
+            life.chosen_s,
+            life.start_s,
+            life.end_s,
+            "killed" if is_killed(life.job, policy) else "completed",
+            life.level,
+            life.held_s,
+            life.causes,
+        )
+        for life in lives
     ]
+
+
+# An instant
+
+
+def completions_at(state: State) -> list[Life]:
+    return [life for life in state.running if life.end_s <= state.now]
+
+
+def timers_at(state: State) -> list[bool]:
+    """What is due at this instant: held jobs to look at again, nodes to be asleep under a cap."""
+    held = [life.held_until_s == state.now for life in state.queue if life.held_until_s is not None]
+    nodes = range(state.partition.nodes) if sleeps(state) and capped(state) and state.queue else ()
+    return held + [asleep_at(state, node) == state.now for node in nodes]
+
+
+def complete(state: State) -> None:
+    done = sorted(completions_at(state), key=lambda life: life.index)
+    state.running = [life for life in state.running if life not in done]
+    state.ended += done
+
+
+def submit(state: State) -> None:
+    for life in [life for life in state.to_come if life.job.submit_s <= state.now]:
+        life.request_s = request(state, life)
+        life.first_estimate_s = life.estimate_s = estimate_at_submission(state, life)
+        state.to_come.remove(life)
+        state.queue.append(life)
+
+
+def release(state: State) -> None:
+    for life in state.queue:
+        if life.held_until_s is not None and life.held_until_s <= state.now:
+            life.held_until_s = None
+
+
+def next_instant(state: State) -> float | None:
+    """The next moment of the kinds that the page lists."""
+    if not state.to_come and not state.queue:
+        return None
+    instants = [life.job.submit_s for life in state.to_come]
+    instants += [life.end_s for life in state.running]
+    if state.policy.correction != "none" and state.queue:
+        ends = [planned_end(state, life) for life in state.running]
+        instants += [end for end in ends if end > state.now]
+    instants += [life.held_until_s for life in state.queue if life.held_until_s is not None]
+    if sleeps(state) and capped(state) and state.queue:
+        asleep = [asleep_at(state, node) for node in range(state.partition.nodes)]
+        instants += [instant for instant in asleep if instant is not None and instant > state.now]
+    if not instants:
+        raise Stuck(f"at {state.now} jobs wait and nothing is left to happen")
+    return min(instants)
+
+
+def capped(state: State) -> bool:
+    return state.policy.power_cap_w is not None
+
+
+# A scheduling pass
+
+
+def eligible(state: State) -> list[Life]:
+    return [life for life in state.queue if life.held_until_s is None]
+
+
+def scheduling_pass(state: State, only_submissions: bool) -> None:
+    policy = state.policy
+    overdue = [life for life in state.running if planned_end(state, life) <= state.now]
+    for life in overdue:
+        correct(state, life)
+    queue = in_order(policy.order, state, eligible(state))
+    candidates = queue  # as backfilling looks at them
+    if policy.backfill_order is not None:
+        candidates = in_order(policy.backfill_order, state, queue)
+
+    if policy.backfill == "conservative":
+        new = [life for life in queue if life.job.submit_s == state.now]
+        place(state, new if only_submissions and not overdue else queue)
+        return
+    while queue:
+        head = state.committed or queue[0]
+        levels = levels_that_fit(state, head, free_for_jobs(state))
+        if not levels:
+            if policy.head == "committed":
+                state.committed = head
+            break
+        start_or_hold(state, head, levels[0])
+        state.committed = None
+        queue.remove(head)
+    if queue and policy.backfill == "easy":
+        easy(state, head, [life for life in candidates if life in queue and life is not head])
+
+
+def fits_now(state: State, life: Life, level: float, free: Amount) -> bool:
+    """Whether a job fits; `free` counts all nodes as awake, so sleeping ones add what they save."""
+    need = takes(state, life, level)
+    if sleeps(state) and capped(state):
+        asleep = [node for node in range(state.partition.nodes) if is_asleep(state, node)]
+        taken = nodes_of(state, lowest_processors(state, life))
+        woken = [node for node in asleep if node in taken]
+        free = free._replace(mw=free.mw + len(asleep) * node_saving_mw(state))
+        need = need._replace(mw=need.mw + len(woken) * node_saving_mw(state))
+    return free.covers(need)
+
+
+def levels_that_fit(state: State, life: Life, free: Amount) -> list[float]:
+    """The frequency levels at which a job fits now, the highest first."""
+    return [level for level in state.levels if fits_now(state, life, level, free)]
+
+
+def start_or_hold(state: State, life: Life, level: float) -> bool:
+    """Start a job, unless it is held back; whether it was started."""
+    life.reservation_s = None
+    if is_held_back(state, life):
+        life.held_until_s = next_half_hour(state)
+        life.held_s += life.held_until_s - state.now
+        return False
+    life.chosen_s, life.level = state.now, level
+    life.start_s = state.now
+    if sleeps(state):
+        life.processors = lowest_processors(state, life)
+        life.start_s = start_if_chosen(state, life)
+        for node in nodes_of(state, life.processors):
+            state.awake_from[node] = awake_if_taken(state, node)
+    life.end_s = life.start_s + stretch(state.policy, level) * life.executed_s
+    state.queue.remove(life)
+    state.running.append(life)
+    return True
+
+
+def easy(state: State, head: Life, others: Sequence[Life]) -> None:
+    """Start what does not delay the blocked head."""
+    shadow, extra = shadow_and_extra(state, head)
+    free = free_for_jobs(state)
+    for life in others:
+        for level in levels_that_fit(state, life, free):
+            length = stretch(state.policy, level) * life.estimate_s
+            in_time = start_if_chosen(state, life) + length <= shadow
+            if in_time or extra.covers(takes(state, life, level)):
+                if start_or_hold(state, life, level):
+                    free = free_for_jobs(state)
+                    if not in_time:
+                        extra = extra.without(takes(state, life, level))
+                break
+
+
+def shadow_and_extra(state: State, head: Life) -> tuple[float, Amount]:
+    """When the head is expected to fit, and what is left over then."""
+    need = takes(state, head, state.levels[-1])
+    ends = [(expected_end(state, life), takes(state, life, life.level)) for life in state.running]
+    for shadow in sorted({end for end, _ in ends}):
+        free = Amount(state.partition.procs, 1000 * state.partition.gpus, cap_all_awake_mw(state))
+        for end, held in ends:
+            if end > shadow:
+                free = free.without(held)
+        if free.covers(need):
+            return shadow, free.without(need)
+    raise AssertionError("a job larger than the machine was queued")
+
+
+Block = tuple[float, float, Amount]
+"""From when to when how much is not free."""
+
+
+def place(state: State, lives: Sequence[Life]) -> None:
+    """Plan jobs, one after the other, around all that run and all other reservations."""
+    level = state.levels[0]  # the only one
+    for life in lives:
+        life.reservation_s = None
+        length = stretch(state.policy, level) * life.estimate_s
+        blocks = profile(state, level)
+        instants = [state.now, *(end for _, end, _ in blocks if end > state.now)]
+        when = next(
+            instant
+            for instant in sorted(instants)
+            if stays_free(state, blocks, instant, instant + length, takes(state, life, level))
+        )
+        if when == state.now:
+            start_or_hold(state, life, level)
+        else:
+            life.reservation_s = when
+
+
+def profile(state: State, level: float) -> list[Block]:
+    """What running jobs and reservations hold."""
+    blocks = [
+        (state.now, expected_end(state, life), takes(state, life, level)) for life in state.running
+    ]
+    for life in state.queue:
+        if life.reservation_s is not None:
+            length = stretch(state.policy, level) * life.estimate_s
+            end = life.reservation_s + length
+            blocks.append((life.reservation_s, end, takes(state, life, level)))
+    return blocks
+
+
+def stays_free(
+    state: State, blocks: Sequence[Block], start: float, end: float, need: Amount
+) -> bool:
+    """Whether so much is free at the start and at each later instant at which less becomes free."""
+    for instant in [start, *(begin for begin, _, _ in blocks if start < begin < end)]:
+        free = Amount(state.partition.procs, 1000 * state.partition.gpus, cap_all_awake_mw(state))
+        for begin, until, held in blocks:
+            if begin <= instant < until:
+                free = free.without(held)
+        if not free.covers(need):
+            return False
+    return True
+
+
+# Sleep
+
+
+def sleeps(state: State) -> bool:
+    return state.policy.sleep_after_s is not None
+
+
+def node_of(state: State, processor: int) -> int:
+    return processor * state.partition.nodes // state.partition.procs
+
+
+def nodes_of(state: State, processors: Sequence[int]) -> set[int]:
+    return {node_of(state, processor) for processor in processors}
+
+
+def asleep_at(state: State, node: int) -> float | None:
+    """When an idle node is (or was) fully asleep; None for a node that jobs hold."""
+    begins = falls_asleep_at(state, node)
+    return None if begins is None else begins + state.partition.fall_asleep_s
+
+
+def falls_asleep_at(state: State, node: int) -> float | None:
+    """When an idle node begins (or began) to fall asleep; None for a node that jobs hold."""
+    assert state.policy.sleep_after_s is not None
+    if any(node in nodes_of(state, life.processors) for life in state.running):
+        return None
+    ends = [life.end_s for life in state.ended if node in nodes_of(state, life.processors)]
+    return max([state.first_submission, *ends]) + state.policy.sleep_after_s
+
+
+def is_asleep(state: State, node: int) -> bool:
+    asleep = asleep_at(state, node)
+    return asleep is not None and asleep <= state.now
+
+
+def is_awake_or_being_woken(state: State, node: int) -> bool:
+    """Whether a node is held by a job, or idle for too short a time to fall asleep."""
+    begins = falls_asleep_at(state, node)
+    return begins is None or begins > state.now
+
+
+def awake_if_taken(state: State, node: int) -> float:
+    """When a node is awake if a job takes it now."""
+    if is_awake_or_being_woken(state, node):
+        return max(state.now, state.awake_from[node])
+    asleep = asleep_at(state, node)
+    assert asleep is not None
+    return max(state.now, asleep) + state.partition.wake_s
+
+
+def lowest_processors(state: State, life: Life) -> list[int]:
+    """The free processors that a job would take: the lowest of awake nodes, then of the others."""
+    held = {processor for other in state.running for processor in other.processors}
+    free = [processor for processor in range(state.partition.procs) if processor not in held]
+    nodes = range(state.partition.nodes)
+    awake = {node for node in nodes if is_awake_or_being_woken(state, node)}
+    first = [processor for processor in free if node_of(state, processor) in awake]
+    then = [processor for processor in free if node_of(state, processor) not in awake]
+    return (first + then)[: takes(state, life, state.levels[0]).procs]
+
+
+def start_if_chosen(state: State, life: Life) -> float:
+    """When a job starts that is chosen now: once all its nodes are awake."""
+    if not sleeps(state):
+        return state.now
+    nodes = nodes_of(state, lowest_processors(state, life))
+    return max(awake_if_taken(state, node) for node in nodes)
+
+
+# Carbon hold
+
+
+def is_held_back(state: State, life: Life) -> bool:
+    """Whether the current forecast promises enough to a job that waits for a later half-hour."""
+    hold, forecast = state.policy.hold, state.forecast
+    if hold is None or forecast is None or is_starving(state, life):
+        return False
+    number = half_hour(state)
+    if not 0 <= number < len(forecast.gco2_per_kwh):
+        return False
+    values = forecast.gco2_per_kwh[number]
+    issued = forecast.origin_s + HALF_HOUR_S * number
+    now = mean_intensity(values, issued, state.now, life.estimate_s)
+    for lead in range(1, len(values)):
+        later = issued + HALF_HOUR_S * lead
+        if later - state.now <= hold.budget_s - life.held_s:
+            then = mean_intensity(values, issued, later, life.estimate_s)
+            if then < (1 - hold.min_saving) * now:
+                return True
+    return False
+
+
+def half_hour(state: State) -> int:
+    assert state.forecast is not None
+    return floor((state.now - state.forecast.origin_s) / HALF_HOUR_S)
+
+
+def next_half_hour(state: State) -> float:
+    assert state.forecast is not None
+    return state.forecast.origin_s + HALF_HOUR_S * (half_hour(state) + 1)
+
+
+def mean_intensity(values: Sequence[float], issued: float, start: float, length: float) -> float:
+    """The mean of half-hourly values over a job, as far as they reach."""
+    end = min(start + length, issued + HALF_HOUR_S * len(values))
+    total = 0.0
+    for lead, value in enumerate(values):
+        begins = issued + HALF_HOUR_S * lead
+        overlap = min(end, begins + HALF_HOUR_S) - max(start, begins)
+        total += value * max(0.0, overlap)
+    return total / (end - start)
+
+
+# Why a job waited
+
+
+def cause(state: State, life: Life, free: Amount) -> str:
+    """What a job that has not been chosen waits for after a pass."""
+    need = takes(state, life, state.levels[-1])
+    if life.held_until_s is not None:
+        return "hold"
+    if need.procs > free.procs or need.gpus > free.gpus:
+        return "resources"
+    if not fits_now(state, life, state.levels[-1], free):
+        return "cap"
+    return "order" if state.policy.backfill == "none" else "reservation"
+
+
+def account(state: State, until: float | None) -> None:
+    """Charge the time to the next instant; jobs that were chosen now only wait to wake nodes."""
+    free = free_for_jobs(state)
+    for life in state.running:
+        if life.chosen_s == state.now:
+            life.causes["waking"] = life.start_s - life.chosen_s
+    for life in state.queue:
+        assert until is not None
+        life.causes[cause(state, life, free)] += until - state.now

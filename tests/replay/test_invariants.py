@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from pandas.testing import assert_frame_equal
 from reference import Job
-from strategies import as_workload, job_lists
+from reference_terms import Dvfs, taken_procs_and_gpus, watts
+from strategies import Case, as_platform, as_policy, as_workload, cases, job_lists, replay_case
 
 import exawatt as ew
 
@@ -132,3 +133,113 @@ def test_replay_leaves_the_workload_as_it_was() -> None:
     assert schedule.workload is workload
     with pytest.raises((AttributeError, TypeError)):
         schedule.workload = workload
+
+
+@settings(max_examples=300)
+@given(cases())
+def test_nobody_gets_what_does_not_exist_or_starts_too_early(case: Case) -> None:
+    """From when it is chosen until it ends, a job holds processors and GPUs of its partition."""
+    schedule = replay_case(case).jobs
+    chosen, start, end = (schedule[f"{name}_s"].to_numpy() for name in ("chosen", "start", "end"))
+    assert (chosen >= [job.submit_s for job in case.jobs]).all()
+    assert (start >= chosen).all()
+    assert (end > start).all()
+    for partition in case.partitions:
+        members = case.jobs_of(partition)
+        for instant in chosen[members]:
+            takes = [
+                taken_procs_and_gpus(partition, case.jobs[i])
+                for i in members
+                if chosen[i] <= instant < end[i]
+            ]
+            assert sum(procs for procs, _ in takes) <= partition.procs
+            assert sum(gpus for _, gpus in takes) <= 1000 * partition.gpus
+
+
+@settings(max_examples=300)
+@given(cases().filter(lambda case: case.policy.power_cap_w is not None))
+def test_the_cap_is_never_exceeded(case: Case) -> None:
+    """Nodes draw their idle power, or, where they sleep, no less than the lowest of their states.
+
+    The watts of a job at frequency f are f ** exponent of its watts at full frequency.
+    """
+    policy = case.policy
+    assert policy.power_cap_w is not None
+    schedule = replay_case(case).jobs
+    chosen, end = schedule["chosen_s"].to_numpy(), schedule["end_s"].to_numpy()
+    dvfs = policy.dvfs or Dvfs()
+    factor = schedule["frequency"].to_numpy() ** dvfs.exponent
+    nodes_w, jobs_w = 0.0, np.zeros(len(case.jobs))
+    for partition in case.partitions:
+        asleep = policy.sleep_after_s is not None
+        lowest_w = min(partition.idle_w, partition.sleep_w) if asleep else partition.idle_w
+        nodes_w += partition.nodes * lowest_w
+        for i in case.jobs_of(partition):
+            jobs_w[i] = factor[i] * watts(partition, case.jobs[i])
+    for instant in chosen:
+        running = (chosen <= instant) & (instant < end)
+        assert nodes_w + jobs_w[running].sum() <= policy.power_cap_w + 1e-9
+
+
+@settings(max_examples=100)
+@given(cases(), st.lists(cases(hold=False), min_size=2, max_size=2))
+def test_processor_seconds_are_the_same_under_any_policy(case: Case, others: list[Case]) -> None:
+    """Whatever the order, backfilling, sleep and estimates: only frequencies change what runs."""
+    procs = np.array([job.procs for job in case.jobs])
+    work = set()
+    for other in (case, *others):
+        policy = replace(
+            other.policy,
+            kill_at_request=case.policy.kill_at_request,
+            power_cap_w=None,
+            dvfs=None,
+            hold=None,
+            sleep_after_s=case.policy.sleep_after_s,
+        )
+        found = replay_case(replace(case, policy=policy, forecast=None)).jobs
+        assert_array_equal(found["end_s"] - found["start_s"], found["runtime_s"])
+        work.add(float((found["runtime_s"] * procs).sum()))
+    assert len(work) == 1
+
+
+@settings(max_examples=300)
+@given(cases(hold=True))
+def test_holds_keep_to_their_budget_and_spare_the_starving(case: Case) -> None:
+    """A hold that began in time lasts half an hour at most, and no other follows."""
+    hold, limit = case.policy.hold, case.policy.max_wait_s
+    assert hold is not None
+    schedule = replay_case(case).jobs
+    held = schedule["held_s"].to_numpy()
+    assert (held <= hold.budget_s).all()
+    assert (held <= schedule["wait_s"]).all()
+    assert_array_equal(held, schedule["wait_hold_s"])
+    if limit is not None:
+        assert (held <= limit + 1800).all()
+
+
+@settings(max_examples=100)
+@given(cases())
+def test_two_replays_of_any_policy_are_equal(case: Case) -> None:
+    first, second = replay_case(case), replay_case(case)
+    assert_frame_equal(first.jobs, second.jobs)
+    without = replay_case(case, causes=False).jobs
+    assert_frame_equal(first.jobs[without.columns], without)
+
+
+@settings(max_examples=200)
+@given(cases(hold=False, parted=True))
+def test_the_whole_is_its_parts(case: Case) -> None:
+    """Partitions schedule independently of each other, each under its share of the cap."""
+    whole = replay_case(case).jobs
+    for partition in case.partitions:
+        members = case.jobs_of(partition)
+        if members:
+            jobs = [case.jobs[i] for i in members]
+            part = ew.replay(
+                as_workload(jobs, partition.procs),
+                policy=as_policy(case.policy_of(partition)),
+                platform=as_platform((partition,)),
+                causes=True,
+            ).jobs
+            expected = whole.iloc[members].reset_index(drop=True).drop(columns="job")
+            assert_frame_equal(part.drop(columns="job"), expected)

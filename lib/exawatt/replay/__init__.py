@@ -3,21 +3,35 @@
 import time
 from pathlib import Path
 
-import numpy as np
-
+from exawatt.forecast import Forecast
+from exawatt.intensity import lay_on
 from exawatt.platform import Platform
+from exawatt.replay.demand import demands
+from exawatt.replay.engine import Engine
 from exawatt.replay.hosts import allocate_processors
-from exawatt.replay.kernel import simulate
 from exawatt.replay.policy import Policy
-from exawatt.replay.requests import estimated_runtime_s, executed_runtime_s
+from exawatt.replay.rules import CarbonHold, Dvfs, Multifactor, Scorer
 from exawatt.replay.schedule import Schedule
 from exawatt.workload import Workload
 
-__all__ = ["Policy", "Schedule", "allocate_processors", "replay"]
+__all__ = [
+    "CarbonHold",
+    "Dvfs",
+    "Multifactor",
+    "Policy",
+    "Schedule",
+    "Scorer",
+    "allocate_processors",
+    "replay",
+]
 
 
 def replay(
-    workload: Workload, policy: str | Path | Policy = "easy", platform: Platform | None = None
+    workload: Workload,
+    policy: str | Path | Policy = "easy",
+    platform: Platform | None = None,
+    forecast: Forecast | None = None,
+    causes: bool = False,
 ) -> Schedule:
     """Replay a workload on a machine that is empty at first.
 
@@ -26,9 +40,13 @@ def replay(
     workload : Workload
         The jobs.
     policy : str, path or Policy
-        A name such as ``fcfs`` or ``easy``, a JSON file, or the policy itself.
+        A name such as ``fcfs``, ``easy`` or ``f4+easy``, a JSON file, or the policy itself.
     platform : Platform, optional
         The machine; the trace's own, with stand-in watts, when not given.
+    forecast : Forecast, optional
+        What is known of carbon intensity, for a policy that holds jobs back.
+    causes : bool
+        Whether to find why each job waited.
 
     Returns
     -------
@@ -37,26 +55,49 @@ def replay(
     Raises
     ------
     ValueError
-        There is no job, the policy is unknown, or a job is larger than the machine.
+        There is no job, the policy is unknown, or a job can never run.
     """
     policy = Policy.of(policy)
     platform = platform or Platform.stand_in(workload)
     if len(workload) == 0:
         raise ValueError(f"{workload.name} has no job to replay; see its cleaning report.")
-    jobs = workload.jobs
-    procs = jobs["procs"].to_numpy()
-    if procs.max() > platform.procs:
-        raise ValueError(
-            f"a job wants {procs.max()} processors, more than the platform's {platform.procs}; "
-            "pass the platform that the workload was recorded on."
-        )
-    submit = np.ascontiguousarray(jobs["submit_s"].to_numpy())
-    runtime = np.ascontiguousarray(executed_runtime_s(workload, policy))
-    estimate = np.ascontiguousarray(estimated_runtime_s(workload, policy))
-    backfill = True if policy.backfill == "easy" else None
+    engines = new_engines(workload, policy, platform, forecast, causes)
+    for engine, demand in zip(engines, demands(workload, platform, policy), strict=True):
+        engine.add(demand)
     began = time.perf_counter()
-    start = simulate(
-        submit, runtime, np.ascontiguousarray(procs), estimate, platform.procs, backfill
-    )
+    for engine in engines:
+        engine.run()
     seconds = time.perf_counter() - began
-    return Schedule(workload, platform, policy, start, runtime, seconds)
+    return Schedule.of(workload, platform, policy, engines, seconds)
+
+
+def new_engines(
+    workload: Workload,
+    policy: Policy,
+    platform: Platform,
+    forecast: Forecast | None,
+    causes: bool,
+) -> list[Engine]:
+    """One engine a partition, without jobs; the cap shared out by full power."""
+    forecast_s = 0.0
+    if policy.hold is not None:
+        if forecast is None:
+            raise ValueError(
+                "the policy holds jobs back for cleaner power and needs to know what is to come; "
+                "pass a forecast such as persistence(load_intensity('GB-2023'))."
+            )
+        first_s = float(workload.jobs["submit_s"].iloc[0])
+        laid = lay_on(workload.start, workload.timezone, forecast, first_s)
+        forecast_s = first_s - (laid - forecast.start).total_seconds()
+    cap_w = policy.power_cap_w
+    return [
+        Engine(
+            partition,
+            policy,
+            None if cap_w is None else cap_w * partition.full_w / platform.full_w,
+            forecast,
+            forecast_s,
+            causes,
+        )
+        for partition in platform.partitions
+    ]

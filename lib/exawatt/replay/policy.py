@@ -1,60 +1,140 @@
 """Policy: a rule for choosing which jobs to start, as a sentence that can be saved."""
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 
-Order = Literal["fcfs"]
-Backfill = Literal["none", "easy"]
+import numpy as np
+
+from exawatt.replay.rules import CarbonHold, Dvfs, Multifactor, Scorer
+
+Order = Literal[
+    "fcfs", "lcfs", "sjf", "ljf", "saf", "lxf", "wfp3", "unicep", "f1", "f2", "f3", "f4"
+]
+Head = Literal["fresh", "committed"]
+Backfill = Literal["none", "easy", "conservative"]
+Correction = Literal["none", "request", "increments", "doubling"]
 MissingRequest = Literal["quantile", "runtime"]
 
-#: Names that stand for an order and a backfilling together.
-ALIASES = {"easy": "fcfs+easy"}
+#: Estimates that are not the name of a column.
+ESTIMATES = ("request", "actual", "last2")
+_CHOICES: dict[str, Any] = {
+    "order": Order,
+    "head": Head,
+    "backfill": Backfill,
+    "backfill_order": Order,
+    "correction": Correction,
+    "missing_request": MissingRequest,
+}
 
 
 @dataclass(frozen=True)
 class Policy:
-    """A scheduling policy.
+    """A scheduling policy; :doc:`/docs/replay_semantics` says what each part does, exactly.
 
     Parameters
     ----------
-    order : {"fcfs"}
-        Order of the queue: first come, first served.
-    backfill : {"none", "easy"}
-        Whether jobs behind a blocked head may start, if they do not delay it [1]_ [2]_.
+    order : str, Multifactor or Scorer
+        Order of the queue: ``fcfs``, ``lcfs`` (last come), ``sjf``, ``ljf`` (shortest, longest
+        job), ``saf`` (smallest area), ``lxf`` (largest expansion), ``wfp3``, ``unicep`` [3]_,
+        ``f1`` to ``f4`` [4]_.
+    head : {"fresh", "committed"}
+        Whether the job that everything waits for is chosen anew at every pass. Committed only
+        reproduces earlier work.
+    backfill : {"none", "easy", "conservative"}
+        Whether jobs behind a blocked head may start: if they do not delay it [1]_ [2]_, or any
+        job before them [2]_.
+    backfill_order : str, optional
+        Order in which EASY looks at the others: ``sjf`` makes EASY-SJBF [5]_.
+    estimate : str
+        What the scheduler takes for a runtime: ``request``, ``actual`` (clairvoyant), ``last2``
+        [5]_, or the name of a column of the workload.
+    correction : {"none", "request", "increments", "doubling"}
+        What to expect of a job that runs longer than its estimate [5]_.
     kill_at_request : bool
         A job that runs longer than it requested ends at its request.
     missing_request : {"quantile", "runtime"}
         What the scheduler takes for a request that the log lacks: the 0.9-quantile of the
         requests submitted before, or the runtime itself. The latter is clairvoyant, and only
         there to reproduce published tables.
+    max_wait_s : float, optional
+        A job that has waited longer comes first, in order of submission [s].
+    sleep_after_s : float, optional
+        Idle nodes fall asleep after this long [s].
+    power_cap_w : float, optional
+        The machine never draws more [W].
+    dvfs : Dvfs, optional
+        Frequencies that jobs may run at.
+    hold : CarbonHold, optional
+        When to hold jobs back for cleaner power; needs a forecast.
 
     References
     ----------
     .. [1] D. Lifka, "The ANL/IBM SP Scheduling System", JSSPP 1995.
     .. [2] A. Mu'alem, D. Feitelson, "Utilization, Predictability, Workloads, and User Runtime
        Estimates in Scheduling the IBM SP2 with Backfilling", IEEE TPDS 12(6), 2001.
+    .. [3] W. Tang et al., "Fault-Aware, Utility-Based Job Scheduling on Blue Gene/P Systems",
+       CLUSTER 2009.
+    .. [4] D. Carastan-Santos, R. de Camargo, "Obtaining Dynamic Scheduling Policies with
+       Simulation and Machine Learning", SC'17.
+    .. [5] D. Tsafrir, Y. Etsion, D. Feitelson, "Backfilling Using System-Generated Predictions
+       Rather than User Runtime Estimates", IEEE TPDS 18(6), 2007.
     """
 
-    order: Order = "fcfs"
+    order: str | Multifactor | Scorer = "fcfs"
+    head: Head = "fresh"
     backfill: Backfill = "none"
+    backfill_order: str | None = None
+    estimate: str = "request"
+    correction: Correction = "none"
     kill_at_request: bool = True
     missing_request: MissingRequest = "quantile"
+    max_wait_s: float | None = None
+    sleep_after_s: float | None = None
+    power_cap_w: float | None = None
+    dvfs: Dvfs | None = None
+    hold: CarbonHold | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what is no choice."""
-        choices = {"order": Order, "backfill": Backfill, "missing_request": MissingRequest}
-        for name, literal in choices.items():
+        """Refuse what is no choice, and choices that do not go together."""
+        for name, literal in _CHOICES.items():
             value = getattr(self, name)
+            if name == "order" and isinstance(value, Multifactor | Scorer):
+                continue
+            if name == "backfill_order" and value is None:
+                continue
             if value not in get_args(literal):
                 known = ", ".join(get_args(literal))
                 raise ValueError(f"{name}(={value!r}) is unknown; pass one of {known}.")
         if not isinstance(self.kill_at_request, bool):
             raise ValueError(f"kill_at_request(={self.kill_at_request!r}) must be true or false.")
+        for name, kind in {"dvfs": Dvfs, "hold": CarbonHold}.items():
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, kind):
+                raise ValueError(f"{name}(={value!r}) must be a {kind.__name__} or None.")
+        for name in ("max_wait_s", "sleep_after_s", "power_cap_w"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < np.inf:
+                raise ValueError(f"{name}(={value!r}) must be a finite number, 0 or more, or None.")
+        if self.backfill_order is not None and self.backfill != "easy":
+            raise ValueError(
+                f"backfill_order(={self.backfill_order!r}) needs backfill='easy', not "
+                f"{self.backfill!r}."
+            )
+        if self.backfill == "conservative" and self.head == "committed":
+            raise ValueError(
+                "backfill='conservative' gives every job a reservation; head must be "
+                "'fresh', not 'committed'."
+            )
+        if self.backfill == "conservative" and self.dvfs and len(self.dvfs.levels) > 1:
+            raise ValueError(
+                f"backfill='conservative' reserves at one frequency; levels(={self.dvfs.levels}) "
+                "must be one, or backfill 'easy'."
+            )
 
     @classmethod
-    def named(cls, name: str) -> Self:
+    def named(cls, name: str) -> "Policy":
         """Policy of a name, ``ORDER[+BACKFILL]`` or an alias such as ``easy``.
 
         Raises
@@ -62,7 +142,9 @@ class Policy:
         ValueError
             The name is unknown.
         """
-        order, plus, backfill = ALIASES.get(name.lower(), name.lower()).partition("+")
+        if name.lower() in ALIASES:
+            return ALIASES[name.lower()]
+        order, plus, backfill = name.lower().partition("+")
         try:
             return cls(order=order, backfill=backfill if plus else "none")  # type: ignore[arg-type]
         except ValueError:
@@ -82,15 +164,42 @@ class Policy:
         return cls.named(policy)
 
     @property
+    def order_name(self) -> str:
+        """What to call its order."""
+        if isinstance(self.order, Multifactor):
+            return "multifactor"
+        return self.order.name if isinstance(self.order, Scorer) else self.order
+
+    @property
     def name(self) -> str:
-        """Short name, for tables: an alias where there is one."""
-        full = self.order if self.backfill == "none" else f"{self.order}+{self.backfill}"
-        return next((alias for alias, meaning in ALIASES.items() if meaning == full), full)
+        """Short name, for tables: an alias where there is one; then what else it does."""
+        kept = {"kill_at_request": True, "missing_request": "quantile"}
+        extras = ("max_wait_s", "sleep_after_s", "power_cap_w", "dvfs", "hold")
+        core = replace(self, **kept, **dict.fromkeys(extras))  # type: ignore[arg-type]
+        words = [alias for alias, meaning in ALIASES.items() if meaning == core]
+        if not words:
+            backfill = "" if self.backfill == "none" else f"+{self.backfill}"
+            words = [self.order_name + backfill]
+            words += [f"{self.backfill_order} backfill"] if self.backfill_order else []
+            words += ["committed head"] if self.head == "committed" else []
+            words += [f"estimate {self.estimate}"] if self.estimate != "request" else []
+            words += [f"correction {self.correction}"] if self.correction != "none" else []
+        if self.max_wait_s is not None:
+            words.append(f"max wait {self.max_wait_s / 3600:g} h")
+        if self.sleep_after_s is not None:
+            words.append(f"sleep after {self.sleep_after_s:g} s")
+        if self.power_cap_w is not None:
+            words.append(f"cap {self.power_cap_w / 1e3:g} kW")
+        if self.dvfs is not None:
+            words.append("dvfs " + "/".join(f"{level:g}" for level in self.dvfs.levels))
+        if self.hold is not None:
+            words.append(f"hold {self.hold.budget_s / 3600:g} h")
+        return ", ".join(words)
 
     @property
     def clairvoyant(self) -> bool:
         """Whether a decision may rest on a runtime that nobody could have known."""
-        return self.missing_request == "runtime"
+        return self.missing_request == "runtime" or self.estimate == "actual"
 
     def to_json(self, path: Path | str) -> None:
         """Write the policy as JSON."""
@@ -112,4 +221,28 @@ class Policy:
         known = [field.name for field in fields(cls)]
         if not isinstance(values, dict) or not set(values) <= set(known):
             raise ValueError(f"{path}: a policy is a JSON object with some of {known}.")
+        parts = {"dvfs": (Dvfs,), "hold": (CarbonHold,), "order": (Multifactor, Scorer)}
+        for name, kinds in parts.items():
+            if isinstance(values.get(name), dict):
+                values[name] = _part(path, name, values[name], kinds)
         return cls(**values)
+
+
+def _part(path: Path | str, name: str, values: dict[str, Any], kinds: tuple[Any, ...]) -> Any:
+    """One of `kinds`, whichever has the fields that a JSON object names."""
+    for kind in kinds:
+        if values and set(values) <= {field.name for field in fields(kind)}:
+            return kind(**values)
+    known = " or ".join(str([field.name for field in fields(kind)]) for kind in kinds)
+    raise ValueError(f"{path}: {name} has {sorted(values)}; it takes some of {known}.")
+
+
+#: Names that stand for more than an order.
+ALIASES = {
+    "easy": Policy(backfill="easy"),
+    "conservative": Policy(backfill="conservative"),
+    "easy-sjbf": Policy(backfill="easy", backfill_order="sjf"),
+    "easy++": Policy(
+        backfill="easy", backfill_order="sjf", estimate="last2", correction="increments"
+    ),
+}

@@ -1,0 +1,225 @@
+"""Conservative backfilling: every waiting job has a reservation in a profile of what is free."""
+
+import numpy as np
+
+from exawatt.replay.extras import eligible, held_back, starving
+from exawatt.replay.heaps import pop, push
+from exawatt.replay.machine import occupy, remove
+from exawatt.replay.state import (
+    CAPPED,
+    FREE,
+    FREE_GPUS,
+    HEAD,
+    LEFT_MW,
+    QUIET,
+    RUNNING,
+    STARTED,
+    TAIL,
+    compiled,
+)
+
+
+@compiled
+def place_jobs(cluster, now, profile, order, history, extras, nodes, started):  # type: ignore[no-untyped-def]
+    """Give new jobs a reservation; after anything but submissions, compress all others too."""
+    counts, queue = cluster.counts, cluster.queue
+    overdue = counts[RUNNING] > 0 and cluster.run_end[0] <= now
+    compress = counts[QUIET] == 0 or overdue
+    if compress or profile.size[0] == 0:
+        _rebuild(cluster, now, profile, extras)
+    else:
+        _trim(profile, now, extras)
+    tail, n = counts[TAIL], 0
+    for slot in range(counts[HEAD], tail):
+        job = queue[slot]
+        if eligible(job, now, extras) and (compress or profile.reserved_s[job] == np.inf):
+            key = 0.0
+            if order is not None:
+                key = order.score[job]
+                if extras is not None and starving(job, now, extras):
+                    key = -np.inf
+            if order is None:
+                _place(cluster, slot, now, profile, history, extras, nodes, started)
+            else:
+                push(profile, n, key, 0.0, slot)
+                n += 1
+    while n > 0:
+        n -= 1
+        slot = pop(profile, n)
+        _place(cluster, slot, now, profile, history, extras, nodes, started)
+
+
+@compiled
+def _place(cluster, slot, now, profile, history, extras, nodes, started):  # type: ignore[no-untyped-def]
+    """Start a job, or reserve the earliest time from which it fits for its whole estimate."""
+    job, procs = cluster.queue[slot], cluster.queue_procs[slot]
+    length, gpus, mw = cluster.queue_estimate[slot], np.int64(0), np.int64(0)
+    if extras is not None:
+        length *= extras.stretch[0]
+        gpus = extras.gpus[job]
+        mw = extras.mw[job, 0] * extras.amounts[CAPPED]
+    begin = profile.reserved_s[job]
+    if begin < np.inf:
+        _change(profile, begin, begin + length, procs, gpus, mw, extras)
+    begin = _earliest(profile, length, procs, gpus, mw, extras)
+    profile.reserved_s[job] = np.inf
+    if begin > now:
+        profile.reserved_s[job] = begin
+        _change(profile, begin, begin + length, -procs, -gpus, -mw, extras)
+    elif extras is None or not held_back(job, cluster.queue_estimate[slot], now, extras):
+        counts = cluster.counts
+        started[counts[STARTED]] = job
+        counts[STARTED] += 1
+        end = occupy(cluster, slot, now, 0, True, history, extras, nodes) + length
+        remove(cluster, slot)
+        _change(profile, now, end, -procs, -gpus, -mw, extras)
+
+
+@compiled
+def _earliest(profile, length, procs, gpus, mw, extras):  # type: ignore[no-untyped-def]
+    """Earliest time from which so much is free for `length` seconds."""
+    size = profile.size[0]
+    at = 0
+    begin = profile.time[0]
+    step = 0
+    while step < size and (step == at or profile.time[step] < begin + length):
+        lacks = profile.procs[step] < procs
+        if extras is not None:
+            lacks = lacks or profile.gpus[step] < gpus or profile.mw[step] < mw
+        if lacks:
+            at = step + 1
+            begin = profile.time[at]
+        step += 1
+    return begin
+
+
+@compiled
+def _change(profile, begin, end, procs, gpus, mw, extras):  # type: ignore[no-untyped-def]
+    """Add to what is free from `begin` to `end`; steps that are no more are dropped."""
+    first = _edge(profile, begin, extras)
+    last = _edge(profile, end, extras)
+    for step in range(first, last):
+        profile.procs[step] += procs
+        if extras is not None:
+            profile.gpus[step] += gpus
+            profile.mw[step] += mw
+    _drop_if_same(profile, last, extras)
+    _drop_if_same(profile, first, extras)
+
+
+@compiled
+def _edge(profile, time, extras):  # type: ignore[no-untyped-def]
+    """Index of the step that begins at a time, made if there is none; 0 for any time before."""
+    low, high = 0, profile.size[0]
+    while low < high:
+        middle = (low + high) >> 1
+        if profile.time[middle] < time:
+            low = middle + 1
+        else:
+            high = middle
+    size = profile.size[0]
+    if low > 0 and (low == size or profile.time[low] != time):
+        for step in range(size, low, -1):
+            profile.time[step] = profile.time[step - 1]
+            profile.procs[step] = profile.procs[step - 1]
+            if extras is not None:
+                profile.gpus[step] = profile.gpus[step - 1]
+                profile.mw[step] = profile.mw[step - 1]
+        profile.time[low] = time
+        profile.procs[low] = profile.procs[low - 1]
+        if extras is not None:
+            profile.gpus[low] = profile.gpus[low - 1]
+            profile.mw[low] = profile.mw[low - 1]
+        profile.size[0] = size + 1
+    return low
+
+
+@compiled
+def _drop_if_same(profile, at, extras):  # type: ignore[no-untyped-def]
+    size = profile.size[0]
+    if 0 < at < size:
+        same = profile.procs[at] == profile.procs[at - 1]
+        if extras is not None:
+            same = same and profile.gpus[at] == profile.gpus[at - 1]
+            same = same and profile.mw[at] == profile.mw[at - 1]
+        if same:
+            _shift(profile, at, 1, extras)
+
+
+@compiled
+def _shift(profile, at, by, extras):  # type: ignore[no-untyped-def]
+    """Drop `by` steps from `at` on."""
+    size = profile.size[0] - by
+    for step in range(at, size):
+        profile.time[step] = profile.time[step + by]
+        profile.procs[step] = profile.procs[step + by]
+        if extras is not None:
+            profile.gpus[step] = profile.gpus[step + by]
+            profile.mw[step] = profile.mw[step + by]
+    profile.size[0] = size
+
+
+@compiled
+def _trim(profile, now, extras):  # type: ignore[no-untyped-def]
+    """Forget what is past."""
+    past = 0
+    while past + 1 < profile.size[0] and profile.time[past + 1] <= now:
+        past += 1
+    if past > 0:
+        _shift(profile, 0, past, extras)
+    profile.time[0] = now
+
+
+@compiled
+def _rebuild(cluster, now, profile, extras):  # type: ignore[no-untyped-def]
+    """Profile of the running jobs and of all reservations.
+
+    Jobs past their expected end are expected to end one second from now.
+    """
+    counts, ends = cluster.counts, cluster.run_end
+    n, at = counts[RUNNING], 0
+    while at < n and ends[at] <= now:
+        at += 1
+    overdue, next_overdue = at, 0
+    procs, gpus, mw = counts[FREE], np.int64(0), np.int64(0)
+    if extras is not None:
+        gpus = extras.amounts[FREE_GPUS]
+        mw = extras.amounts[LEFT_MW] * extras.amounts[CAPPED]
+    time, size = now, 0
+    while True:
+        profile.time[size] = time
+        profile.procs[size] = procs
+        if extras is not None:
+            profile.gpus[size] = gpus
+            profile.mw[size] = mw
+        size += 1
+        if at == n and next_overdue == overdue:
+            break
+        if next_overdue < overdue and (at == n or now + 1.0 <= ends[at]):
+            time = now + 1.0
+        else:
+            time = ends[at]
+        while True:
+            if next_overdue < overdue and time == now + 1.0:
+                ended = next_overdue
+                next_overdue += 1
+            elif at < n and ends[at] == time:
+                ended = at
+                at += 1
+            else:
+                break
+            procs += cluster.run_procs[ended]
+            if extras is not None:
+                gpus += extras.run_gpus[ended]
+                mw += extras.run_mw[ended] * extras.amounts[CAPPED]
+    profile.size[0] = size
+    for slot in range(counts[HEAD], counts[TAIL]):
+        job = cluster.queue[slot]
+        if profile.reserved_s[job] < np.inf:
+            length, gpus, mw = cluster.queue_estimate[slot], np.int64(0), np.int64(0)
+            if extras is not None:
+                length *= extras.stretch[0]
+                gpus = extras.gpus[job]
+                mw = extras.mw[job, 0] * extras.amounts[CAPPED]
+            begin = profile.reserved_s[job]
+            _change(profile, begin, begin + length, -cluster.queue_procs[slot], -gpus, -mw, extras)

@@ -1,0 +1,175 @@
+"""What jobs take and how long, as arrays: a workload seen by one partition under one policy."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from exawatt.platform import Partition, Platform
+from exawatt.replay.policy import ESTIMATES, Policy
+from exawatt.replay.requests import RunningQuantile
+from exawatt.replay.state import Integers
+from exawatt.stats import Floats
+from exawatt.workload import Workload
+
+MILLI = 1000
+Rows = slice | np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Demand:
+    """The jobs of one partition, in trace order; every array has shape (n_jobs,).
+
+    Parameters
+    ----------
+    row, job : ndarray of int64
+        Row of each job in its workload, and its number there.
+    submit_s, runtime_s, request_s, estimate_s : ndarray
+        Submission, executed runtime at full frequency, request (or what stands in for a missing
+        one) and estimate at submission, as far as it is known beforehand [s].
+    asked, procs : ndarray of int64
+        Processors asked for, and taken: more where nodes are allocated whole.
+    gpus : ndarray of int64
+        Thousandths of GPUs taken.
+    dynamic_w : ndarray
+        Power that each job adds to the idle machine at full frequency [W].
+    user : ndarray of int64
+        Number of the user, as in the workload.
+    """
+
+    row: Integers
+    job: Integers
+    submit_s: Floats
+    runtime_s: Floats
+    request_s: Floats
+    estimate_s: Floats
+    asked: Integers
+    procs: Integers
+    gpus: Integers
+    dynamic_w: Floats
+    user: Integers
+
+    def __len__(self) -> int:
+        """Number of jobs."""
+        return int(self.row.size)
+
+
+def demands(
+    workload: Workload,
+    platform: Platform,
+    policy: Policy,
+    earlier: RunningQuantile | None = None,
+    first_row: int = 0,
+) -> list[Demand]:
+    """Split a workload by partition; an error names the first job that can never run.
+
+    Of a chunk, `earlier` knows the requests of the chunks before it, and learns its own, and
+    rows count from `first_row`.
+    """
+    jobs = workload.jobs
+    runtime = _column(workload, "runtime_s")
+    request = _column(workload, "requested_s")
+    if policy.kill_at_request:
+        runtime = np.fmin(runtime, request)
+    submit = _column(workload, "submit_s")
+    request = _filled_s(submit, request, runtime, policy, earlier)
+    estimate = _estimate_s(workload, policy, request, runtime)
+    asked = np.ascontiguousarray(jobs["procs"].to_numpy())
+    gpus = np.rint(_column(workload, "gpus") * MILLI).astype(np.int64)
+    power = _column(workload, "power_w")
+    number, user = (np.ascontiguousarray(jobs[name].to_numpy()) for name in ("job", "user"))
+    found = []
+    for partition, rows in partition_rows(workload, platform):
+        taken = _taken(partition, asked[rows], gpus[rows])
+        _refuse_larger(workload, partition, rows, *taken)
+        dynamic = partition.dynamic_w(asked[rows], gpus[rows] / MILLI, power[rows])
+        found.append(
+            Demand(
+                np.arange(first_row, first_row + len(jobs))[rows],
+                number[rows],
+                submit[rows],
+                runtime[rows],
+                request[rows],
+                estimate[rows],
+                asked[rows],
+                *taken,
+                dynamic,
+                user[rows],
+            )
+        )
+    return found
+
+
+def _column(workload: Workload, name: str) -> Floats:
+    return np.ascontiguousarray(workload.jobs[name].to_numpy(dtype=np.float64))
+
+
+def _filled_s(
+    submit: Floats,
+    request: Floats,
+    runtime: Floats,
+    policy: Policy,
+    earlier: RunningQuantile | None,
+) -> Floats:
+    """Request of each job, or what the policy takes for a missing one."""
+    missing = np.isnan(request)
+    if policy.missing_request == "runtime":
+        return np.where(missing, runtime, request)
+    if earlier is None and not missing.any():
+        return request
+    return np.where(missing, (earlier or RunningQuantile()).before_s(submit, request), request)
+
+
+def _estimate_s(workload: Workload, policy: Policy, request: Floats, runtime: Floats) -> Floats:
+    if policy.estimate == "actual":
+        return runtime
+    if policy.estimate in ESTIMATES:
+        return request
+    if policy.estimate not in workload.jobs.columns:
+        raise ValueError(
+            f"estimate(={policy.estimate!r}) is neither one of {', '.join(ESTIMATES)} nor a "
+            f"column of {workload.name}: {', '.join(map(str, workload.jobs.columns))}."
+        )
+    predicted = _column(workload, policy.estimate)
+    known = np.isfinite(predicted) & (predicted > 0)
+    return np.where(known, np.minimum(predicted, request), request)
+
+
+def partition_rows(workload: Workload, platform: Platform) -> list[tuple[Partition, Rows]]:
+    """Rows of the jobs that go to each partition."""
+    if len(platform.partitions) == 1:
+        return [(platform.partitions[0], slice(None))]
+    number = workload.jobs["partition"].to_numpy()
+    known = [partition.number for partition in platform.partitions]
+    lost = ~np.isin(number, known)
+    if lost.any():
+        row = int(np.flatnonzero(lost)[0])
+        raise ValueError(
+            f"job {workload.jobs['job'].iloc[row]} names partition {number[row]}; the platform "
+            f"has {known}."
+        )
+    return [(part, np.flatnonzero(number == part.number)) for part in platform.partitions]
+
+
+def _taken(partition: Partition, asked: Integers, gpus: Integers) -> tuple[Integers, Integers]:
+    """Processors and thousandths of GPUs that jobs take: what they ask for, or whole nodes."""
+    if not partition.exclusive:
+        return asked, gpus
+    procs_per_node = partition.procs // partition.nodes
+    gpus_per_node = MILLI * partition.gpus // partition.nodes
+    nodes = -(-asked // procs_per_node)
+    if gpus_per_node:
+        nodes = np.maximum(nodes, -(-gpus // gpus_per_node))
+    return nodes * procs_per_node, np.maximum(gpus, nodes * gpus_per_node)
+
+
+def _refuse_larger(
+    workload: Workload, partition: Partition, rows: Rows, procs: Integers, gpus: Integers
+) -> None:
+    sizes = {"processors": (procs, partition.procs), "GPUs": (gpus / MILLI, partition.gpus)}
+    for what, (taken, there) in sizes.items():
+        if taken.size and taken.max() > there:
+            job = workload.jobs["job"].to_numpy()[rows][taken.argmax()]
+            raise ValueError(
+                f"job {job} takes {taken.max():g} {what}, more than the {there} of its partition: "
+                "it can never run; pass the platform that the workload was recorded on."
+            )

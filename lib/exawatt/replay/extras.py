@@ -1,0 +1,152 @@
+"""Watts, frequencies, holds and guards: when a job fits, and why it waits."""
+
+import numpy as np
+
+from exawatt.intensity import HALF_HOUR_S, YEAR_HALF_HOURS
+from exawatt.replay.nodes import waking
+from exawatt.replay.state import (
+    ASLEEP_MW,
+    CAPPED,
+    FREE,
+    FREE_GPUS,
+    HEAD,
+    HELD,
+    LEFT_MW,
+    SLEEPERS,
+    TAIL,
+    compiled,
+    compiled_inline,
+)
+
+CAUSES = ("hold", "resources", "waking", "cap", "order", "reservation")
+HOLD, RESOURCES, WAKING, CAP, BEHIND, RESERVATION = range(6)
+
+
+@compiled_inline
+def eligible(job, now, extras):  # type: ignore[no-untyped-def]
+    """Whether an entry of the queue is a job, and not held."""
+    there = job >= 0
+    if extras is not None:
+        there = there and extras.held_until[max(job, 0)] <= now
+    return there
+
+
+@compiled_inline
+def starving(job, now, extras):  # type: ignore[no-untyped-def]
+    """Whether a job has waited longer than any may."""
+    return now - extras.submit_s[job] > extras.max_wait_s
+
+
+@compiled_inline
+def level_for(cluster, job, procs, now, least, extras, nodes):  # type: ignore[no-untyped-def]
+    """Highest frequency level from `least` on at which a job fits now; -1 if there is none."""
+    level = 0
+    if procs > cluster.counts[FREE]:
+        level = -1
+    elif extras is not None:
+        if extras.gpus[job] > extras.amounts[FREE_GPUS]:
+            level = -1
+        else:
+            level = _level_under_cap(job, procs, now, least, extras, nodes)
+    return level
+
+
+@compiled
+def _level_under_cap(job, procs, now, least, extras, nodes):  # type: ignore[no-untyped-def]
+    level = least
+    if extras.amounts[CAPPED] > 0:
+        left = extras.amounts[LEFT_MW]
+        if nodes is not None:
+            woken = waking(nodes, procs, now)[1]
+            left += extras.amounts[ASLEEP_MW] * (nodes.counts[SLEEPERS] - woken)
+        while level < extras.stretch.size and extras.mw[job, level] > left:
+            level += 1
+    return level if level < extras.stretch.size else -1
+
+
+@compiled
+def held_back(job, estimate_s, now, extras):  # type: ignore[no-untyped-def]
+    """Hold a job that would start now, if the forecast promises cleaner power in time."""
+    budget = extras.budget_s - extras.held_s[job]
+    held = False
+    if budget > 0 and not starving(job, now, extras):
+        half_hours = int(np.floor((now - extras.forecast_s) / HALF_HOUR_S))
+        tick = extras.forecast_s + (half_hours + 1) * HALF_HOUR_S
+        issue = _tiled(half_hours, extras.forecast.shape[0])
+        if issue >= 0 and tick - now <= budget and tick > now:
+            begin = tick - HALF_HOUR_S
+            present = extras.keep * _mean(extras.forecast, issue, now - begin, estimate_s)
+            ahead = 1
+            while (
+                not held
+                and ahead < extras.forecast.shape[1] - 1
+                and begin + ahead * HALF_HOUR_S - now <= budget
+            ):
+                held = _mean(extras.forecast, issue, ahead * HALF_HOUR_S, estimate_s) < present
+                ahead += 1
+        if held:
+            extras.held_until[job] = tick
+            extras.held_s[job] += tick - now
+            extras.moments[0] = min(extras.moments[0], tick)
+            extras.amounts[HELD] += 1
+    return held
+
+
+@compiled_inline
+def _tiled(half_hour, n):  # type: ignore[no-untyped-def]
+    """Half-hour of a series, moved by whole multiples of 52 weeks into it; -1 where none is."""
+    while half_hour >= n:
+        half_hour -= YEAR_HALF_HOURS
+    while half_hour < 0:
+        half_hour += YEAR_HALF_HOURS
+    return half_hour if half_hour < n else -1
+
+
+@compiled_inline
+def _mean(forecast, issue, begin_s, length_s):  # type: ignore[no-untyped-def]
+    """Mean of a forecast over a span that begins `begin_s` after its issue."""
+    end_s = min(begin_s + length_s, (forecast.shape[1] - 1) * HALF_HOUR_S)
+    total = _until(forecast, issue, end_s) - _until(forecast, issue, begin_s)
+    return total / (end_s - begin_s)
+
+
+@compiled_inline
+def _until(forecast, issue, until_s):  # type: ignore[no-untyped-def]
+    """Integral of a forecast over the seconds after its issue."""
+    lead = int(until_s / HALF_HOUR_S)
+    total = forecast[issue, lead] * HALF_HOUR_S
+    rest = until_s - lead * HALF_HOUR_S
+    if rest > 0:
+        total += (forecast[issue, lead + 1] - forecast[issue, lead]) * rest
+    return total
+
+
+@compiled
+def attribute(cluster, now, backfilling, extras, nodes):  # type: ignore[no-untyped-def]
+    """Find what each waiting job waits for after a pass; add up what it waited for so far."""
+    counts = cluster.counts
+    for slot in range(counts[HEAD], counts[TAIL]):
+        job = cluster.queue[slot]
+        if job >= 0:
+            if extras.held_until[job] > now:
+                cause = HOLD
+            elif (
+                cluster.queue_procs[slot] > counts[FREE]
+                or extras.gpus[job] > extras.amounts[FREE_GPUS]
+            ):
+                cause = RESOURCES
+            elif _level_under_cap(job, cluster.queue_procs[slot], now, 0, extras, nodes) < 0:
+                cause = CAP
+            else:
+                cause = RESERVATION if backfilling else BEHIND
+            if cause != extras.cause[job]:
+                settle(job, now, cause, extras)
+
+
+@compiled_inline
+def settle(job, now, cause, extras):  # type: ignore[no-untyped-def]
+    """Book the time since a job's cause last changed, and give it another."""
+    if extras.cause[job] >= 0:
+        extras.waits[job, extras.cause[job]] += now - extras.since[job]
+    extras.cause[job] = cause
+    extras.since[job] = now

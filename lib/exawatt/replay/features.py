@@ -1,0 +1,224 @@
+"""The features that a policy uses, as the arrays that the kernel works on."""
+
+import numpy as np
+
+from exawatt.platform import Partition
+from exawatt.replay.demand import MILLI, Demand
+from exawatt.replay.estimates import CORRECTIONS
+from exawatt.replay.orders import CODES, DYNAMIC, GIVEN, MULTIFACTOR, SCORER
+from exawatt.replay.policy import Policy
+from exawatt.replay.rules import FEATURES, Dvfs, Multifactor, Scorer
+from exawatt.replay.state import (
+    CAPPED,
+    Extras,
+    History,
+    Integers,
+    Nodes,
+    Order,
+    Profile,
+    Ranked,
+    new_nodes,
+)
+from exawatt.stats import Floats
+
+FULL_FREQUENCY = Dvfs(levels=(1.0,))
+
+
+def knows_users(policy: Policy) -> bool:
+    """Whether anything depends on who submitted a job."""
+    return policy.estimate == "last2" or isinstance(policy.order, Multifactor)
+
+
+def new_order(
+    demand: Demand,
+    partition: Partition,
+    policy: Policy,
+    user: Integers,
+    n_users: int,
+    first_s: float,
+    scored_outside: bool,
+) -> Order | None:
+    """Order of the queue, or None for first come, first served."""
+    if policy.order == "fcfs" and not scored_outside:
+        return None
+    n = len(demand)
+    code = CODES[policy.order] if isinstance(policy.order, str) else MULTIFACTOR
+    code = GIVEN if scored_outside else code
+    factors, sizes, weights, buffer = np.zeros(5), np.zeros(0, np.int64), np.zeros(0), np.zeros(0)
+    if isinstance(policy.order, Multifactor) and not scored_outside:
+        order = policy.order
+        factors[:] = order.age, order.size, order.share, order.max_age_s, order.half_life_s
+    elif isinstance(policy.order, Scorer) and not scored_outside:
+        code = SCORER
+        sizes, weights = policy.order.flat()
+        buffer = np.zeros(int(sizes.sum()))
+        assert sizes[0] == len(FEATURES)
+    return Order(
+        code,
+        int(code in DYNAMIC),
+        int(policy.head == "committed"),
+        float(partition.procs),
+        float(partition.gpus * MILLI),
+        first_s,
+        demand.submit_s,
+        demand.asked,
+        np.zeros(n),
+        demand.gpus.astype(np.float64),
+        np.zeros(n),
+        factors,
+        user,
+        np.zeros(n_users + 1),
+        np.zeros(n_users + 1, np.int64),
+        sizes,
+        weights,
+        buffer,
+    )
+
+
+def new_ranked(demand: Demand, policy: Policy, scored_outside: bool) -> Ranked | None:
+    """Room for EASY to look at jobs out of order, or None if it never does."""
+    in_order = policy.order == "fcfs" and policy.backfill_order is None and not scored_outside
+    if policy.backfill != "easy" or in_order:
+        return None
+    n = len(demand)
+    code = -1 if policy.backfill_order is None else CODES[policy.backfill_order]
+    return Ranked(
+        code, np.empty(n, np.int64), np.empty(n), np.empty(n), demand.submit_s, demand.asked
+    )
+
+
+def new_profile(n: int, max_running: int, policy: Policy) -> Profile | None:
+    """Profile of conservative backfilling, or None."""
+    if policy.backfill != "conservative":
+        return None
+    # Every running or waiting job adds at most two edges, and moving one makes two more at first.
+    room = 2 * (max_running + n) + 8
+    return Profile(
+        np.zeros(1, np.int64),
+        np.empty(room),
+        np.empty(room, np.int64),
+        np.empty(room, np.int64),
+        np.empty(room, np.int64),
+        np.full(n, np.inf),
+        np.empty(n, np.int64),
+        np.empty(n),
+        np.empty(n),
+    )
+
+
+def new_history(demand: Demand, policy: Policy, user: Integers, n_users: int) -> History | None:
+    """Users' past and corrections, or None."""
+    if policy.estimate != "last2" and policy.correction == "none":
+        return None
+    n = len(demand)
+    return History(
+        int(policy.estimate == "last2"),
+        CORRECTIONS[policy.correction],
+        user,
+        np.zeros((n_users, 2)),
+        np.zeros(n_users, np.int64),
+        demand.request_s,
+        np.zeros(n),
+        np.zeros(n),
+        np.ones(n),
+        np.zeros(n, np.int64),
+    )
+
+
+def new_extras(
+    demand: Demand,
+    partition: Partition,
+    policy: Policy,
+    cap_w: float | None,
+    forecast: Floats,
+    forecast_s: float,
+    causes: bool,
+) -> Extras | None:
+    """GPUs, watts, frequencies, holds, guards and causes, or None if none is in use."""
+    rules = (policy.max_wait_s, policy.sleep_after_s, cap_w, policy.dvfs, policy.hold)
+    if not causes and all(rule is None for rule in rules) and not demand.gpus.any():
+        return None
+    n, most = len(demand), min(len(demand), partition.procs)
+    floor_w, watts = partition.idle_w, demand.dynamic_w
+    dvfs = policy.dvfs or FULL_FREQUENCY
+    mw = np.ceil(dvfs.power_factor * watts[:, None] * MILLI).astype(np.int64)
+    if policy.sleep_after_s is not None:
+        floor_w = max(partition.idle_w, partition.fall_asleep_w, partition.sleep_w)
+        nodes = -(-demand.procs // (partition.procs // partition.nodes))
+        above = np.ceil(partition.wake_w * MILLI) - np.ceil(floor_w * MILLI)
+        mw = np.maximum(mw, (nodes * max(0, int(above)))[:, None])
+    floor_mw, sleep_mw = (int(np.ceil(w * MILLI)) for w in (floor_w, partition.sleep_w))
+    whole = int(np.floor((cap_w or 0.0) * MILLI)) - partition.nodes * floor_mw
+    if cap_w is not None:
+        _refuse_cap(demand, partition, cap_w, whole, mw[:, -1])
+    amounts = np.array(
+        [partition.gpus * MILLI, whole, whole, floor_mw - sleep_mw, cap_w is not None, 0], np.int64
+    )
+    assert amounts[CAPPED] in (0, 1)
+    hold = policy.hold
+    return Extras(
+        amounts,
+        demand.submit_s,
+        demand.gpus,
+        mw,
+        dvfs.stretch,
+        np.empty(most, np.int64),
+        np.empty(most, np.int64),
+        np.inf if policy.max_wait_s is None else float(policy.max_wait_s),
+        forecast,
+        forecast_s,
+        0.0 if hold is None else float(hold.budget_s),
+        1.0 if hold is None else 1.0 - hold.min_saving,
+        np.zeros(n, np.int64),
+        np.full(n, np.nan),
+        np.full(n, np.nan),
+        np.zeros(n),
+        np.full(n, -np.inf),
+        np.full(n, -1, np.int64),
+        np.zeros(n),
+        np.zeros((n, 6)),
+        np.full(2, np.inf),
+    )
+
+
+def _refuse_cap(
+    demand: Demand, partition: Partition, cap_w: float, whole_mw: int, least_mw: Integers
+) -> None:
+    """Refuse a cap under which the machine cannot idle, or a job cannot run alone."""
+    floor_w = cap_w - whole_mw / MILLI
+    if whole_mw < 0:
+        raise ValueError(
+            f"the cap(={cap_w:g} W) is below what {partition.nodes} nodes draw without a job "
+            f"({floor_w:g} W); pass a higher power_cap_w."
+        )
+    if least_mw.size and least_mw.max() > whole_mw:
+        row = demand.row[least_mw.argmax()]
+        raise ValueError(
+            f"under the cap(={cap_w:g} W) the job in row {row} could never run: with it the "
+            f"machine draws {floor_w + least_mw.max() / MILLI:g} W at its lowest frequency; pass a "
+            "higher power_cap_w, or a Dvfs with lower levels."
+        )
+
+
+def new_machine_nodes(
+    demand: Demand, partition: Partition, policy: Policy, first_s: float
+) -> Nodes | None:
+    """Nodes that may sleep, or None if they never do."""
+    if policy.sleep_after_s is None:
+        return None
+    if partition.gpus and not partition.exclusive:
+        raise ValueError(
+            f"sleep_after_s(={policy.sleep_after_s:g}) needs to know which node a GPU is in; pass "
+            "a Partition with exclusive=True, whose jobs take whole nodes."
+        )
+    most_nodes = np.minimum(demand.procs, partition.nodes)
+    return new_nodes(
+        partition.nodes,
+        partition.procs,
+        first_s,
+        len(demand),
+        float(policy.sleep_after_s),
+        partition.fall_asleep_s,
+        partition.wake_s,
+        int(most_nodes.sum()) + partition.nodes,
+    )

@@ -1,0 +1,192 @@
+"""Orders of the queue: a score for each waiting job, the smallest first."""
+
+from math import log2, log10, sqrt, tanh
+from typing import get_args
+
+import numpy as np
+
+from exawatt.replay.policy import Order as OrderName
+from exawatt.replay.state import (
+    CAPPED,
+    FREE,
+    FREE_GPUS,
+    HEAD,
+    LEFT_MW,
+    NAN_SCORES,
+    TAIL,
+    WHOLE_MW,
+    compiled,
+    compiled_inline,
+)
+
+FCFS, LCFS, SJF, LJF, SAF, LXF, WFP3, UNICEP, F1, F2, F3, F4, MULTIFACTOR, SCORER, GIVEN = range(15)
+#: Number of each named formula.
+CODES = {name: code for code, name in enumerate(get_args(OrderName))}
+#: Formulas that change while a job waits.
+DYNAMIC = (LXF, WFP3, UNICEP, MULTIFACTOR, SCORER)
+
+
+@compiled
+def formula(code, submit_s, estimate_s, procs, wait_s):  # type: ignore[no-untyped-def]
+    r"""Score of a job by a named order; the smallest comes first.
+
+    Parameters
+    ----------
+    code : int
+        One of :data:`CODES`.
+    submit_s : float
+        Submission `s` in the origin of its file [s]; 0.1 for the logarithms of F1 to F4 when it
+        is not positive, as in RLScheduler's code [4]_.
+    estimate_s, wait_s : float
+        Estimated runtime `r` and wait so far `w` [s].
+    procs : int
+        Processors `n`.
+
+    Notes
+    -----
+    FCFS :math:`s`, LCFS :math:`-s`, SJF :math:`r`, LJF :math:`-r`, SAF :math:`r n`,
+    LXF :math:`-(w + r) / r` [1]_, WFP3 :math:`-(w / r)^3 n` and
+    UNICEP :math:`-w / (\log_2(n + 10^{-15}) r)` [2]_,
+    F1 :math:`\log_{10}(r) n + 870 \log_{10} s`, F2 :math:`\sqrt{r} n + 25600 \log_{10} s`,
+    F3 :math:`r n + 6.86 \times 10^6 \log_{10} s`, F4 :math:`r \sqrt{n} + 530000 \log_{10} s`
+    [3]_. UNICEP's :math:`10^{-15}` stands where one processor would make it 0/0 [4]_.
+
+    References
+    ----------
+    .. [1] S.-H. Chiang, A. Arpaci-Dusseau, M. Vernon, "The Impact of More Accurate Requested
+       Runtimes on Production Job Scheduling Performance", JSSPP 2002.
+    .. [2] W. Tang et al., "Fault-Aware, Utility-Based Job Scheduling on Blue Gene/P Systems",
+       CLUSTER 2009.
+    .. [3] D. Carastan-Santos, R. de Camargo, "Obtaining Dynamic Scheduling Policies with
+       Simulation and Machine Learning", SC'17.
+    .. [4] D. Zhang et al., "RLScheduler: An Automated HPC Batch Job Scheduler Using
+       Reinforcement Learning", SC'20.
+    """
+    value = submit_s
+    if code == LCFS:
+        value = -submit_s
+    elif code == SJF:
+        value = estimate_s
+    elif code == LJF:
+        value = -estimate_s
+    elif code == SAF:
+        value = estimate_s * procs
+    elif code == LXF:
+        value = -(wait_s + estimate_s) / estimate_s
+    elif code == WFP3:
+        ratio = wait_s / estimate_s
+        value = -(ratio * ratio * ratio) * procs
+    elif code == UNICEP:
+        value = -wait_s / (log2(procs + 1e-15) * estimate_s)
+    elif code >= F1:
+        log_submit = log10(submit_s if submit_s > 0 else 0.1)
+        if code == F1:
+            value = log10(estimate_s) * procs + 870.0 * log_submit
+        elif code == F2:
+            value = sqrt(estimate_s) * procs + 25600.0 * log_submit
+        elif code == F3:
+            value = estimate_s * procs + 6.86e6 * log_submit
+        else:
+            value = estimate_s * sqrt(float(procs)) + 530000.0 * log_submit
+    return value
+
+
+@compiled
+def rescore(cluster, now, order, extras):  # type: ignore[no-untyped-def]
+    """Score every waiting job anew, if scores change with time."""
+    if order.dynamic == 1:
+        counts = cluster.counts
+        waiting = 0
+        for slot in range(counts[HEAD], counts[TAIL]):
+            waiting += cluster.queue[slot] >= 0
+        for slot in range(counts[HEAD], counts[TAIL]):
+            job = cluster.queue[slot]
+            if job >= 0:
+                _set_score(cluster, job, slot, now, waiting, order, extras)
+
+
+@compiled
+def score_new(cluster, job, slot, order):  # type: ignore[no-untyped-def]
+    """Score a job that joins the queue, if its score never changes."""
+    if order.code == MULTIFACTOR and order.users[order.user[job]] == 0:
+        order.users[order.user[job]] = 1
+        order.users[-1] += 1
+    order.estimate_s[job] = cluster.queue_estimate[slot]
+    if order.dynamic == 0 and order.code != GIVEN:
+        _set_score(cluster, job, slot, order.submit_s[job], 0, order, None)
+
+
+@compiled_inline
+def _set_score(cluster, job, slot, now, waiting, order, extras):  # type: ignore[no-untyped-def]
+    wait = now - order.submit_s[job]
+    if order.code == MULTIFACTOR:
+        value = _multifactor(order, job, wait)
+    elif order.code == SCORER:
+        value = _network(cluster, job, slot, wait, waiting, order, extras)
+    else:
+        estimate = order.estimate_s[job]
+        value = formula(order.code, order.submit_s[job], estimate, order.asked[job], wait)
+    if value != value:
+        value = np.inf
+        cluster.counts[NAN_SCORES] += 1
+    order.score[job] = value
+
+
+@compiled
+def _multifactor(order, job, wait):  # type: ignore[no-untyped-def]
+    age = min(wait / order.factors[3], 1.0)
+    size = order.asked[job] / order.machine_procs
+    total = order.usage[-1]
+    used = order.usage[order.user[job]] / total if total > 0 else 0.0
+    share = 2.0 ** (-used * order.users[-1])
+    return -(order.factors[0] * age + order.factors[1] * size + order.factors[2] * share)
+
+
+@compiled
+def charge(order, job, runtime_s, elapsed_s):  # type: ignore[no-untyped-def]
+    """Count a completed job as usage of its user, `elapsed_s` after the first submission."""
+    if order.code == MULTIFACTOR:
+        usage = order.asked[job] * runtime_s * 2.0 ** (elapsed_s / order.factors[4])
+        order.usage[order.user[job]] += usage
+        order.usage[-1] += usage
+
+
+@compiled
+def _network(cluster, job, slot, wait, waiting, order, extras):  # type: ignore[no-untyped-def]
+    """Output of a :class:`~exawatt.replay.rules.Scorer` for one job."""
+    estimate, free = order.estimate_s[job], cluster.counts[FREE]
+    fits = cluster.queue_procs[slot] <= free
+    left = 1.0
+    if extras is not None:
+        fits = fits and extras.gpus[job] <= extras.amounts[FREE_GPUS]
+        if extras.amounts[CAPPED] > 0:
+            left = extras.amounts[LEFT_MW] / extras.amounts[WHOLE_MW]
+    gpus = order.gpus[job] / order.machine_gpus if order.machine_gpus > 0 else 0.0
+    x = order.buffer
+    x[0] = log10(1.0 + estimate) / 6.0
+    x[1] = log10(float(order.asked[job])) / log10(1.0 + order.machine_procs)
+    x[2] = log10(1.0 + wait / estimate) / 3.0
+    x[3] = 1.0 if fits else 0.0
+    x[4] = free / order.machine_procs
+    x[5] = log10(1.0 + waiting) / 4.0
+    x[6] = gpus
+    x[7] = left
+    return _forward(order.sizes, order.weights, x)
+
+
+@compiled
+def _forward(sizes, weights, x):  # type: ignore[no-untyped-def]
+    """Last layer's output; `x` holds the inputs, and has room for all neurons behind them."""
+    at, first = 0, 0
+    layers = sizes.size - 1
+    for layer in range(layers):
+        n_in, n_out = sizes[layer], sizes[layer + 1]
+        biases = at + n_in * n_out
+        for j in range(n_out):
+            total = weights[biases + j]
+            for i in range(n_in):
+                total += weights[at + j * n_in + i] * x[first + i]
+            x[first + n_in + j] = tanh(total) if layer < layers - 1 else total
+        first += n_in
+        at = biases + n_out
+    return x[first]

@@ -1,0 +1,366 @@
+"""State of a replay as plain arrays, changed in place by compiled functions.
+
+Each class is one feature. A replay that does not use a feature passes ``None`` instead, and Numba
+compiles its branches away: the fast path is the general one, specialised.
+"""
+
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Integers = NDArray[np.int64]
+
+
+def _sources_stamp() -> str:
+    digest = sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+_STAMP = _sources_stamp()
+# Nothing here allocates, so Numba's reference counting is off (it doubles the time of a replay).
+_OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "_nrt": False, "error_model": "numpy"}
+
+
+def compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+    """Compile a function of the kernel, and keep the result on disk.
+
+    Numba forgets a kept result when its own file changes, but not when a function that it calls
+    does; here any change of this folder counts.
+    """
+    dispatcher = njit(**_OPTIONS, **options)(function)
+    dispatcher._cache._cache_file._source_stamp = _STAMP
+    return cast("Callable[..., Any]", dispatcher)
+
+
+def compiled_inline(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a function that becomes part of whichever calls it: a call would pass every array."""
+    return compiled(function, forceinline=True)
+
+
+# Slots of Cluster.counts: free processors; running jobs; the queue's first and one-past-last slot;
+# the slot before which every job was refused since a job last ended; the blocked head of the last
+# pass; jobs running or waking, and jobs submitted; scores that were no number; whether all that
+# happened since the last pass is submissions; jobs started; and the last gap in the queue.
+FREE, RUNNING, HEAD, TAIL, SEEN, BLOCKED, ALIVE, SUBMITTED, NAN_SCORES, QUIET, STARTED = range(11)
+GAP = 11
+
+
+class Cluster(NamedTuple):
+    """What every scheduler knows of the machine.
+
+    Attributes
+    ----------
+    counts : ndarray of int64, shape (12,)
+        See the names above.
+    clock : ndarray of float64, shape (1,)
+        The latest instant [s].
+    run_end, run_job, run_procs : ndarray, shape (max_running,)
+        Running jobs by ascending expected end [s]; kept only for backfilling.
+    queue, queue_procs, queue_estimate : ndarray, shape (capacity,)
+        Waiting jobs in order of submission, with the processors they take and their estimated
+        runtimes [s]. A job of -1 is a gap.
+    """
+
+    counts: np.ndarray
+    clock: np.ndarray
+    run_end: np.ndarray
+    run_job: np.ndarray
+    run_procs: np.ndarray
+    queue: np.ndarray
+    queue_procs: np.ndarray
+    queue_estimate: np.ndarray
+
+
+class Order(NamedTuple):
+    """An order of the queue other than first come, first served.
+
+    Attributes
+    ----------
+    code, dynamic, committed : int
+        Which formula; whether it depends on the time; whether a blocked head stays.
+    machine_procs, machine_gpus, first_s : float
+        Size of the partition, and the first submission [s].
+    submit_s, asked, estimate_s, gpus, score : ndarray, shape (capacity,)
+        By job: submission [s], processors asked for, estimate at submission [s], GPUs and the
+        latest score.
+    factors : ndarray of float64, shape (5,)
+        Weights of age, size and share, longest age [s] and half-life [s] of a Multifactor.
+    user, usage, users : ndarray
+        By job, its user; by user, decayed processor-seconds, the last entry their sum; by user,
+        whether seen, the last entry their number.
+    sizes, weights, buffer : ndarray
+        Layers of a Scorer, and room for its neurons.
+    """
+
+    code: int
+    dynamic: int
+    committed: int
+    machine_procs: float
+    machine_gpus: float
+    first_s: float
+    submit_s: np.ndarray
+    asked: np.ndarray
+    estimate_s: np.ndarray
+    gpus: np.ndarray
+    score: np.ndarray
+    factors: np.ndarray
+    user: np.ndarray
+    usage: np.ndarray
+    users: np.ndarray
+    sizes: np.ndarray
+    weights: np.ndarray
+    buffer: np.ndarray
+
+
+class Ranked(NamedTuple):
+    """Room to look at backfill candidates in another order than that of submission.
+
+    Attributes
+    ----------
+    code : int
+        Formula of their order; -1: that of the queue.
+    slot, key, tie : ndarray, shape (capacity,)
+        A binary heap of candidates: queue slot, and what they are ordered by.
+    submit_s, asked : ndarray, shape (capacity,)
+        By job.
+    """
+
+    code: int
+    slot: np.ndarray
+    key: np.ndarray
+    tie: np.ndarray
+    submit_s: np.ndarray
+    asked: np.ndarray
+
+
+class Profile(NamedTuple):
+    """What will be free, and when: the reservations of conservative backfilling.
+
+    Attributes
+    ----------
+    size : ndarray of int64, shape (1,)
+        Number of steps.
+    time, procs, gpus, mw : ndarray, shape (2 * (max_running + capacity) + 4,)
+        From each time on so much is free, until the next: processors, thousandths of GPUs, mW.
+    reserved_s : ndarray, shape (capacity,)
+        By job, when its reservation begins [s]; infinite without one.
+    slot, key, tie : ndarray, shape (capacity,)
+        A binary heap to put the queue in order.
+    """
+
+    size: np.ndarray
+    time: np.ndarray
+    procs: np.ndarray
+    gpus: np.ndarray
+    mw: np.ndarray
+    reserved_s: np.ndarray
+    slot: np.ndarray
+    key: np.ndarray
+    tie: np.ndarray
+
+
+class History(NamedTuple):
+    """Estimates that come from users' past, or change while a job runs.
+
+    Attributes
+    ----------
+    last2, correction : int
+        Whether estimates are the mean of a user's last two runtimes; which correction.
+    user : ndarray of int64, shape (capacity,)
+        By job.
+    last_s, completed : ndarray, shapes (n_users, 2) and (n_users,)
+        By user, the last two runtimes [s], newest first, and how many jobs completed.
+    request_s, estimate_s, begin_s, stretch, overruns : ndarray, shape (capacity,)
+        By job: request [s], current estimate [s], start [s], how many times as long it takes at
+        its frequency, and how many increments it has had.
+    """
+
+    last2: int
+    correction: int
+    user: np.ndarray
+    last_s: np.ndarray
+    completed: np.ndarray
+    request_s: np.ndarray
+    estimate_s: np.ndarray
+    begin_s: np.ndarray
+    stretch: np.ndarray
+    overruns: np.ndarray
+
+
+# Slots of Extras.amounts: free thousandths of GPUs; milliwatts that a cap leaves, all nodes awake,
+# now and with no job; milliwatts that a fully sleeping node gives back; whether there is a cap, 1
+# or 0; held jobs.
+FREE_GPUS, LEFT_MW, WHOLE_MW, ASLEEP_MW, CAPPED, HELD = range(6)
+
+
+class Extras(NamedTuple):
+    """GPUs, watts, frequencies, holds, guards, and why each job waited.
+
+    Attributes
+    ----------
+    amounts : ndarray of int64, shape (6,)
+        See the names above.
+    submit_s, gpus : ndarray, shape (capacity,)
+        By job: submission [s] and thousandths of GPUs.
+    mw : ndarray of int64, shape (capacity, n_levels)
+        By job and frequency level: what it adds under a cap [mW].
+    stretch : ndarray, shape (n_levels,)
+        How many times as long a job takes at each level.
+    run_gpus, run_mw : ndarray of int64, shape (max_running,)
+        Of running jobs, in the order of Cluster.run_end.
+    max_wait_s : float
+        Wait beyond which a job starves [s].
+    forecast : ndarray, shape (n_issues, n_leads + 1)
+        Forecast intensity summed up to the beginning of each half-hour ahead.
+    forecast_s, budget_s, keep : float
+        First issue on the trace's clock [s]; longest hold of a job [s]; a hold needs an intensity
+        below this part of the present one.
+    level, chosen_s, begin_s, held_s, held_until : ndarray, shape (capacity,)
+        By job: frequency level, moment at which it was chosen [s], start [s], seconds held so
+        far, and the moment until which it is held.
+    cause, since, waits : ndarray, shapes (capacity,), (capacity,), (capacity, 6)
+        By job: why it waits now, since when, and seconds by cause so far.
+    moments : ndarray of float64, shape (2,)
+        When held jobs are next looked at, and when a node is next fully asleep [s].
+    """
+
+    amounts: np.ndarray
+    submit_s: np.ndarray
+    gpus: np.ndarray
+    mw: np.ndarray
+    stretch: np.ndarray
+    run_gpus: np.ndarray
+    run_mw: np.ndarray
+    max_wait_s: float
+    forecast: np.ndarray
+    forecast_s: float
+    budget_s: float
+    keep: float
+    level: np.ndarray
+    chosen_s: np.ndarray
+    begin_s: np.ndarray
+    held_s: np.ndarray
+    held_until: np.ndarray
+    cause: np.ndarray
+    since: np.ndarray
+    waits: np.ndarray
+    moments: np.ndarray
+
+
+# States of a node, and slots of Nodes.counts: free processors of nodes that are awake; nodes fully
+# asleep; sleeps logged.
+AWAKE, FALLING, ASLEEP = range(3)
+AWAKE_FREE, SLEEPERS, LOGGED = range(3)
+
+
+class Nodes(NamedTuple):
+    """Which processors each job holds, and which nodes sleep.
+
+    Attributes
+    ----------
+    counts : ndarray of int64, shape (3,)
+        See the names above.
+    sleep_after_s, fall_asleep_s, wake_s : float
+        Timeout and transitions [s].
+    node : ndarray of int64, shape (procs,)
+        Of each processor.
+    first_proc : ndarray of int64, shape (nodes + 1,)
+        Processors of node `i` are numbered from ``first_proc[i]`` to ``first_proc[i + 1]``.
+    taken : ndarray of bool, shape (procs,)
+    free, state, since : ndarray, shape (nodes,)
+        Free processors of each node; awake (or being woken), falling asleep or asleep; when last
+        a job left [s].
+    ready : ndarray, shape (nodes + 1,)
+        When each node that was woken is awake, and the latest of them [s].
+    before, after : ndarray of int64, shape (nodes + 2,)
+        Doubly linked lists of idle nodes in the order in which jobs left them: awake ones around
+        entry `nodes`, falling ones around entry ``nodes + 1``.
+    job_proc, next_proc : ndarray of int64, shapes (capacity,) and (procs,)
+        First processor of each job, and the one after each processor, -1 at the end.
+    log_node, log_since, log_until : ndarray, shape (room,)
+        Each sleep that ended: node, when it had become idle, when it was taken [s].
+    """
+
+    counts: np.ndarray
+    sleep_after_s: float
+    fall_asleep_s: float
+    wake_s: float
+    node: np.ndarray
+    first_proc: np.ndarray
+    taken: np.ndarray
+    free: np.ndarray
+    state: np.ndarray
+    since: np.ndarray
+    ready: np.ndarray
+    before: np.ndarray
+    after: np.ndarray
+    job_proc: np.ndarray
+    next_proc: np.ndarray
+    log_node: np.ndarray
+    log_since: np.ndarray
+    log_until: np.ndarray
+
+
+def new_cluster(capacity: int, machine_procs: int) -> Cluster:
+    """Empty machine of `machine_procs` processors, for at most `capacity` jobs at once."""
+    counts = np.zeros(12, np.int64)
+    counts[FREE] = machine_procs
+    counts[BLOCKED] = counts[GAP] = -1
+    most = min(capacity, machine_procs)
+    return Cluster(
+        counts,
+        np.full(1, -np.inf),
+        np.empty(most, np.float64),
+        np.empty(most, np.int64),
+        np.empty(most, np.int64),
+        np.empty(capacity, np.int64),
+        np.empty(capacity, np.int64),
+        np.empty(capacity, np.float64),
+    )
+
+
+def new_nodes(
+    nodes: int,
+    procs: int,
+    first_s: float,
+    capacity: int,
+    sleep_after_s: float,
+    fall_asleep_s: float,
+    wake_s: float,
+    log_room: int,
+) -> Nodes:
+    """Nodes that are awake and idle since `first_s`."""
+    node = np.arange(procs) * nodes // procs
+    first_proc = np.searchsorted(node, np.arange(nodes + 1))
+    ring = np.arange(nodes + 2)
+    before, after = ring - 1, ring + 1
+    before[0], after[nodes - 1] = nodes, nodes
+    before[nodes], after[nodes] = nodes - 1, 0
+    before[nodes + 1], after[nodes + 1] = nodes + 1, nodes + 1
+    return Nodes(
+        np.array([procs, 0, 0], np.int64),
+        float(sleep_after_s),
+        float(fall_asleep_s),
+        float(wake_s),
+        node.astype(np.int64),
+        first_proc.astype(np.int64),
+        np.zeros(procs, np.bool_),
+        np.diff(first_proc).astype(np.int64),
+        np.zeros(nodes, np.int64),
+        np.full(nodes, float(first_s)),
+        np.full(nodes + 1, float(first_s)),
+        before,
+        after,
+        np.full(capacity, -1, np.int64),
+        np.full(procs, -1, np.int64),
+        np.empty(log_room, np.int64),
+        np.empty(log_room, np.float64),
+        np.empty(log_room, np.float64),
+    )

@@ -1,0 +1,86 @@
+"""The library's replay against the reference scheduler, job by job and cause by cause."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from numpy.testing import assert_array_equal
+from reference import Run, simulate
+from reference_terms import CAUSES
+from strategies import Case, cases, replay_case
+
+EXAMPLES = {"none": 1500, "easy": 2000, "conservative": 1500, "hold": 800}
+DRAWN: Counter[str] = Counter()
+
+thorough: dict[str, Any] = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+
+
+def reference_runs(case: Case) -> list[Run]:
+    """Replay the partitions one by one, and put their jobs back in trace order."""
+    found: dict[int, Run] = {}
+    for partition in case.partitions:
+        members = case.jobs_of(partition)
+        jobs = [case.jobs[i] for i in members]
+        runs = simulate(jobs, partition, case.policy_of(partition), case.forecast)
+        found |= dict(zip(members, runs, strict=True))
+    return [found[i] for i in range(len(case.jobs))]
+
+
+def count(case: Case, runs: list[Run]) -> None:
+    """Note what the case has, and what came of it."""
+    happened = {f"waited for {each}": any(run.causes[each] for run in runs) for each in CAUSES}
+    happened["killed"] = any(run.state == "killed" for run in runs)
+    happened["half frequency"] = any(run.frequency < 1 for run in runs)
+    there = case.features() | happened | {"cases": True}
+    DRAWN.update({name: int(yes) for name, yes in there.items()})
+
+
+def assert_equals_reference(case: Case) -> None:
+    expected = reference_runs(case)
+    count(case, expected)
+    found = replay_case(case).jobs
+    for name in ("chosen_s", "start_s", "end_s", "frequency", "held_s"):
+        assert_array_equal(found[name], [getattr(run, name) for run in expected], err_msg=name)
+    assert list(found["state"]) == [run.state for run in expected]
+    for each in CAUSES:
+        seconds = [run.causes[each] for run in expected]
+        assert_array_equal(found[f"wait_{each}_s"], seconds, err_msg=each)
+    # Conservation: every second of the wait has one cause, in both.
+    waits = [run.start_s - job.submit_s for run, job in zip(expected, case.jobs, strict=True)]
+    assert_array_equal([sum(run.causes.values()) for run in expected], waits)
+    assert_array_equal(found["wait_s"], waits)
+    assert_array_equal(found[[f"wait_{each}_s" for each in CAUSES]].sum(axis=1), waits)
+
+
+@settings(max_examples=EXAMPLES["none"], **thorough)
+@given(cases("none"))
+def test_without_backfilling(case: Case) -> None:
+    assert_equals_reference(case)
+
+
+@settings(max_examples=EXAMPLES["easy"], **thorough)
+@given(cases("easy"))
+def test_easy(case: Case) -> None:
+    assert_equals_reference(case)
+
+
+@settings(max_examples=EXAMPLES["conservative"], **thorough)
+@given(cases("conservative"))
+def test_conservative(case: Case) -> None:
+    assert_equals_reference(case)
+
+
+@settings(max_examples=EXAMPLES["hold"], **thorough)
+@given(cases(hold=True))
+def test_carbon_hold(case: Case) -> None:
+    assert_equals_reference(case)
+
+
+def test_everything_was_drawn_often() -> None:
+    """Print how many cases had each feature; a test that never meets one says nothing of it."""
+    if DRAWN["cases"] < sum(EXAMPLES.values()) // 2:
+        pytest.skip("the comparisons above did not all run")
+    for name, times in sorted(DRAWN.items()):
+        print(f"{times:6d} {name}")
+    assert min(DRAWN.values()) >= 100
