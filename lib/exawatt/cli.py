@@ -11,7 +11,8 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 import exawatt as ew
 from exawatt.cli_traces import traces
-from exawatt.power import common_window_s
+from exawatt.power import common_window_s, energy_by_state_kwh
+from exawatt.replay.extras import CAUSES
 from exawatt.terminal import AsJson, Lenient, Procs, Trace, facts_table, frame_table, plainly
 
 app = typer.Typer(
@@ -37,7 +38,10 @@ def main(
     """Replay a cluster's job trace, and account for its energy and carbon."""
 
 
-PolicyName = Annotated[str, typer.Option(help="fcfs, easy, ORDER+BACKFILL, or a JSON file.")]
+PolicyName = Annotated[
+    str,
+    typer.Option(help="easy, easy-sjbf, easy++, conservative, ORDER[+BACKFILL], or a JSON file."),
+]
 SeriesName = Annotated[
     str, typer.Option(help="Carbon intensity: GB-2023, GB-2022, tiny, or a CSV or JSON file.")
 ]
@@ -69,13 +73,14 @@ def replay(
     fill: Fill = None,
     lenient: Lenient = False,
     procs: Procs = None,
+    causes: Annotated[bool, typer.Option(help="Say what jobs waited for, on average.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Replay a trace under a policy: waits, slowdown, utilisation, energy and carbon."""
     chosen = ew.Policy.of(policy)
     workload = ew.load(trace, strict=not lenient, procs=procs)
     series = ew.load_intensity(intensity, fill=fill)  # type: ignore[arg-type]
-    schedule = ew.replay(workload, chosen)
+    schedule = ew.replay(workload, chosen, forecast=_forecast(chosen, series), causes=causes)
     record = _record(schedule, ew.account(ew.power(schedule), series))
     if as_json:
         print(json.dumps(record, indent=2))
@@ -109,7 +114,7 @@ def compare(
         schedules = []
         for one in chosen:
             progress.update(task, description=f"replaying {workload.name} under {one.name}")
-            schedules.append(ew.replay(workload, one))
+            schedules.append(ew.replay(workload, one, forecast=_forecast(one, series)))
             progress.advance(task)
     window = common_window_s(schedules)
     records = [_record(s, ew.account(ew.power(s, window), series)) for s in schedules]
@@ -141,7 +146,7 @@ def account(
     chosen = ew.Policy.of(policy)
     workload = ew.load(trace, strict=not lenient, procs=procs)
     series = ew.load_intensity(intensity, fill=fill)  # type: ignore[arg-type]
-    schedule = ew.replay(workload, chosen)
+    schedule = ew.replay(workload, chosen, forecast=_forecast(chosen, series))
     result = ew.account(ew.power(schedule), series)
     by_month = result.by_month()
     if output is not None:
@@ -166,9 +171,18 @@ def account(
         console.print(f"half-hours: {output}")
 
 
+def _forecast(policy: ew.Policy, series: ew.Intensity) -> ew.Forecast | None:
+    """What a policy that holds jobs back is told of the series: that days repeat themselves."""
+    return None if policy.hold is None else ew.persistence(series)
+
+
 def _record(schedule: ew.Schedule, result: ew.Account) -> dict[str, Any]:
     """One replay and its account as plain values."""
-    workload = schedule.workload
+    workload, waits = schedule.workload, {}
+    if schedule.waits_s is not None:
+        means = zip(CAUSES, schedule.waits_s.mean(axis=0), strict=True)
+        waits = {f"mean_wait_{cause}_s": float(mean) for cause, mean in means}
+    states = energy_by_state_kwh(schedule, result.window_s)
     return {
         "trace": workload.name,
         "sha256": workload.sha256,
@@ -178,7 +192,9 @@ def _record(schedule: ew.Schedule, result: ew.Account) -> dict[str, Any]:
         **schedule.metrics(),
         "platform": schedule.platform.name,
         "window_s": result.window_s,
+        **waits,
         "energy_kwh": result.energy_kwh,
+        **{f"{state}_kwh": energy for state, energy in states.items()},
         "carbon_kgco2e": result.carbon_kgco2e,
         "mean_gco2_per_kwh": result.mean_gco2_per_kwh,
         "intensity": result.intensity_label,
@@ -189,8 +205,12 @@ def _record(schedule: ew.Schedule, result: ew.Account) -> dict[str, Any]:
 
 
 def _formatted(record: dict[str, Any]) -> dict[str, str]:
-    formats = _METRIC_FORMATS | {"filled_kwh": "{:,.1f}"}
-    return {name: formats.get(name, "{}").format(value) for name, value in record.items()}
+    shown = {}
+    for name, value in record.items():
+        default = "{:,.0f}" if name.startswith("mean_wait_") else "{}"
+        default = "{:,.1f}" if name.endswith("_kwh") and "_per_" not in name else default
+        shown[name] = _METRIC_FORMATS.get(name, default).format(value)
+    return shown
 
 
 def _print_cleaning(workload: ew.Workload) -> None:

@@ -128,10 +128,16 @@ def completions_at(state: State) -> list[Life]:
 
 
 def timers_at(state: State) -> list[bool]:
-    """What is due at this instant: held jobs to look at again, nodes to be asleep under a cap."""
+    """What is due at this instant: held jobs, reservations, nodes to be asleep under a cap."""
     held = [life.held_until_s == state.now for life in state.queue if life.held_until_s is not None]
+    held += [life.reservation_s == state.now for life in state.queue]
     nodes = range(state.partition.nodes) if sleeps(state) and capped(state) and state.queue else ()
-    return held + [asleep_at(state, node) == state.now for node in nodes]
+    begin = [begins == state.now for begins in reservations(state)]
+    return held + begin + [asleep_at(state, node) == state.now for node in nodes]
+
+
+def reservations(state: State) -> list[float]:
+    return [life.reservation_s for life in state.queue if life.reservation_s is not None]
 
 
 def complete(state: State) -> None:
@@ -160,10 +166,13 @@ def next_instant(state: State) -> float | None:
         return None
     instants = [life.job.submit_s for life in state.to_come]
     instants += [life.end_s for life in state.running]
-    if state.policy.correction != "none" and state.queue:
+    corrects = state.policy.correction != "none" and state.policy.backfill != "none"
+    if corrects and state.queue:
         ends = [planned_end(state, life) for life in state.running]
         instants += [end for end in ends if end > state.now]
     instants += [life.held_until_s for life in state.queue if life.held_until_s is not None]
+    if not any(planned_end(state, life) <= state.now for life in state.running):
+        instants += [life.reservation_s for life in state.queue if life.reservation_s is not None]
     if sleeps(state) and capped(state) and state.queue:
         asleep = [asleep_at(state, node) for node in range(state.partition.nodes)]
         instants += [instant for instant in asleep if instant is not None and instant > state.now]

@@ -1,5 +1,6 @@
 """The replay on real logs: published tables, and the reference on their first jobs."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -9,19 +10,61 @@ from reference import Job, replay
 
 import exawatt as ew
 
-# AVEbsld of EASY, Gaussier et al., "Improving Backfilling by Using Machine Learning to Predict
-# Running Times", SC'15 (the authors' campaign files); runtimes above the request were cut at it.
-# Their filters keep 28,481 jobs of the raw KTH log and 54,006 (here 54,034) of SDSC-SP2.
-PUBLISHED_EASY = [("KTH-SP2-raw", 92.6), ("SDSC-SP2", 87.9)]
+# AVEbsld, Gaussier et al., "Improving Backfilling by Using Machine Learning to Predict Running
+# Times", SC'15 (the authors' campaign files); runtimes above the request were cut at it. Their
+# filters keep 28,481 jobs of the raw KTH log and 54,006 (here 54,034) of SDSC-SP2.
+EASY = ew.Policy(backfill="easy", missing_request="runtime", kill_at_request=True)
+SJBF = replace(EASY, backfill_order="sjf")
+POLICIES = {
+    "easy": EASY,
+    "easy-sjbf": SJBF,
+    "easy++": replace(SJBF, estimate="last2", correction="increments"),
+    "last2, request": replace(SJBF, estimate="last2", correction="request"),
+    "easy-sjbf, actual": replace(SJBF, estimate="actual"),
+    "easy, actual": replace(EASY, estimate="actual"),
+}
+PUBLISHED = [
+    ("KTH-SP2-raw", "easy", 92.6),
+    ("KTH-SP2-raw", "last2, request", 62.9),
+    ("KTH-SP2-raw", "easy, actual", 71.7),
+    ("SDSC-SP2", "easy", 87.9),
+    ("SDSC-SP2", "easy++", 79.4),
+    ("SDSC-SP2", "last2, request", 65.1),
+    ("SDSC-SP2", "easy-sjbf, actual", 56.8),
+    ("SDSC-SP2", "easy, actual", 70.5),
+]
+# Four cells differ by more than 2 %: the value here, the published one, and how far apart they may
+# be. The replay chapter moves each submission by up to a minute and shows where the published
+# values lie in the spread that this makes; KTH EASY++ and clairvoyant SJBF lie at or beyond its
+# edge. No setting was tuned to come closer.
+APART = [
+    ("KTH-SP2-raw", "easy-sjbf", 67.957, 69.4, 0.025),
+    ("KTH-SP2-raw", "easy++", 68.719, 63.5, 0.085),
+    ("KTH-SP2-raw", "easy-sjbf, actual", 48.709, 49.8, 0.025),
+    ("SDSC-SP2", "easy-sjbf", 82.953, 84.9, 0.025),
+]
 
 
-@pytest.mark.parametrize(("trace", "avebsld"), PUBLISHED_EASY)
-def test_easy_reproduces_the_published_bounded_slowdown(
-    real_data: Path, trace: str, avebsld: float
+def slowdown(trace: str, policy: str) -> float:
+    return ew.replay(ew.load(trace), policy=POLICIES[policy]).metrics()["avebsld"]
+
+
+@pytest.mark.parametrize(("trace", "policy", "published"), PUBLISHED)
+def test_a_published_bounded_slowdown_is_reproduced(
+    real_data: Path, trace: str, policy: str, published: float
 ) -> None:
-    policy = ew.Policy(backfill="easy", missing_request="runtime", kill_at_request=True)
-    schedule = ew.replay(ew.load(trace), policy=policy)
-    assert schedule.metrics()["avebsld"] == pytest.approx(avebsld, rel=0.01)
+    # EASY holds within 1 %, the others within 2 %.
+    rel = 0.01 if policy == "easy" else 0.02
+    assert slowdown(trace, policy) == pytest.approx(published, rel=rel)
+
+
+@pytest.mark.parametrize(("trace", "policy", "here", "published", "rel"), APART)
+def test_a_published_bounded_slowdown_is_not_reproduced(
+    real_data: Path, trace: str, policy: str, here: float, published: float, rel: float
+) -> None:
+    found = slowdown(trace, policy)
+    assert found == pytest.approx(here, abs=0.001)
+    assert 0.02 < abs(found / published - 1) < rel
 
 
 @pytest.mark.parametrize("trace", ["KTH-SP2", "LLNL-Thunder", "SDSC-SP2", "Lublin-1"])

@@ -309,6 +309,16 @@ def test_compressing_leaves_the_other_reservations_in() -> None:
     assert starts(jobs, 4, order="sjf", backfill="conservative") == [0, 10, 30]
 
 
+def test_the_beginning_of_a_reservation_is_an_instant() -> None:
+    # One processor; the first job overruns its request of 1 and ends at 3. At 1 it is expected at 2
+    # and the others have [2, 3), [3, 4) and [4, 6). At 3 the second finds no room before 6, between
+    # the two other reservations; the third takes its own and overruns it. At 4 the last reservation
+    # would begin, but the processor is expected at 5: it moves behind [6, 7), to 7. At 5 the second
+    # starts, for nothing is before 7 any more, and the last follows it.
+    jobs = [Job(0, 1, 3, 1), Job(0, 1, 1, 1), Job(1, 1, 2, 1), Job(1, 1, 1, 2)]
+    assert starts(jobs, 1, backfill="conservative", kill_at_request=False) == [0, 5, 3, 6]
+
+
 # Sleep
 
 

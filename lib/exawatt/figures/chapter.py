@@ -172,6 +172,11 @@ def put_table(
     display(Markdown(f"{caption}\n\n{text}"))
 
 
+def text(value: float, form: str) -> str:
+    """Format a number for the prose; a dash where there is none."""
+    return _formatted(value, form)
+
+
 def _formatted(value: Any, form: str | Callable[[Any], str]) -> str:
     if callable(form):
         return form(value)

@@ -4,53 +4,60 @@ import numpy as np
 
 from exawatt.replay.extras import eligible, held_back, starving
 from exawatt.replay.heaps import pop, push
-from exawatt.replay.machine import occupy, remove
+from exawatt.replay.machine import occupy
 from exawatt.replay.state import (
     CAPPED,
-    FREE,
     FREE_GPUS,
-    HEAD,
+    GAP,
     LEFT_MW,
-    QUIET,
-    RUNNING,
-    STARTED,
-    TAIL,
     compiled,
 )
 
 
 @compiled
-def place_jobs(cluster, now, profile, order, history, extras, nodes, started):  # type: ignore[no-untyped-def]
+def place_jobs(cluster, s, now, profile, order, history, extras, nodes, started, clock):  # type: ignore[no-untyped-def]
     """Give new jobs a reservation; after anything but submissions, compress all others too."""
-    counts, queue = cluster.counts, cluster.queue
-    overdue = counts[RUNNING] > 0 and cluster.run_end[0] <= now
-    compress = counts[QUIET] == 0 or overdue
+    overdue = cluster.run_end[s.last] <= now
+    compress = profile.size[1] == 0 or profile.next_s[0] <= now
     if compress or profile.size[0] == 0:
-        _rebuild(cluster, now, profile, extras)
+        _rebuild(cluster, s, now, profile, extras)
     else:
         _trim(profile, now, extras)
-    tail, n = counts[TAIL], 0
-    for slot in range(counts[HEAD], tail):
-        job = queue[slot]
-        if eligible(job, now, extras) and (compress or profile.reserved_s[job] == np.inf):
+    n = 0
+    for slot in range(s.head, s.tail):
+        job = cluster.queue[slot]
+        if (
+            cluster.queue_procs[slot] != GAP
+            and eligible(job, now, extras)
+            and (compress or profile.reserved_s[job] == np.inf)
+        ):
             key = 0.0
             if order is not None:
                 key = order.score[job]
                 if extras is not None and starving(job, now, extras):
                     key = -np.inf
             if order is None:
-                _place(cluster, slot, now, profile, history, extras, nodes, started)
+                s = _place(cluster, s, slot, now, profile, history, extras, nodes, started, clock)
             else:
                 push(profile, n, key, 0.0, slot)
                 n += 1
     while n > 0:
         n -= 1
         slot = pop(profile, n)
-        _place(cluster, slot, now, profile, history, extras, nodes, started)
+        s = _place(cluster, s, slot, now, profile, history, extras, nodes, started, clock)
+    profile.size[1] = 1
+    # A reservation begins when jobs are expected to end, so that something happens then anyway,
+    # unless these were expected to run on.
+    profile.next_s[0] = np.inf
+    for slot in range(s.head, s.tail):
+        if cluster.queue_procs[slot] != GAP and not overdue:
+            begin = profile.reserved_s[cluster.queue[slot]]
+            profile.next_s[0] = min(profile.next_s[0], begin)
+    return s
 
 
 @compiled
-def _place(cluster, slot, now, profile, history, extras, nodes, started):  # type: ignore[no-untyped-def]
+def _place(cluster, s, slot, now, profile, history, extras, nodes, started, clock):  # type: ignore[no-untyped-def]
     """Start a job, or reserve the earliest time from which it fits for its whole estimate."""
     job, procs = cluster.queue[slot], cluster.queue_procs[slot]
     length, gpus, mw = cluster.queue_estimate[slot], np.int64(0), np.int64(0)
@@ -67,12 +74,9 @@ def _place(cluster, slot, now, profile, history, extras, nodes, started):  # typ
         profile.reserved_s[job] = begin
         _change(profile, begin, begin + length, -procs, -gpus, -mw, extras)
     elif extras is None or not held_back(job, cluster.queue_estimate[slot], now, extras):
-        counts = cluster.counts
-        started[counts[STARTED]] = job
-        counts[STARTED] += 1
-        end = occupy(cluster, slot, now, 0, True, history, extras, nodes) + length
-        remove(cluster, slot)
-        _change(profile, now, end, -procs, -gpus, -mw, extras)
+        s, start = occupy(cluster, s, slot, now, 0, True, history, extras, nodes, started, clock)
+        _change(profile, now, start + length, -procs, -gpus, -mw, extras)
+    return s
 
 
 @compiled
@@ -171,51 +175,48 @@ def _trim(profile, now, extras):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _rebuild(cluster, now, profile, extras):  # type: ignore[no-untyped-def]
+def _rebuild(cluster, s, now, profile, extras):  # type: ignore[no-untyped-def]
     """Profile of the running jobs and of all reservations.
 
     Jobs past their expected end are expected to end one second from now.
     """
-    counts, ends = cluster.counts, cluster.run_end
-    n, at = counts[RUNNING], 0
-    while at < n and ends[at] <= now:
-        at += 1
-    overdue, next_overdue = at, 0
-    procs, gpus, mw = counts[FREE], np.int64(0), np.int64(0)
+    ends = cluster.run_end
+    procs, gpus, mw = s.free, np.int64(0), np.int64(0)
     if extras is not None:
         gpus = extras.amounts[FREE_GPUS]
         mw = extras.amounts[LEFT_MW] * extras.amounts[CAPPED]
+    at = s.last
+    while ends[at] <= now:
+        at -= 1
+    overdue = at + 1
     time, size = now, 0
-    while True:
+    while time < np.inf:
         profile.time[size] = time
         profile.procs[size] = procs
         if extras is not None:
             profile.gpus[size] = gpus
             profile.mw[size] = mw
         size += 1
-        if at == n and next_overdue == overdue:
-            break
-        if next_overdue < overdue and (at == n or now + 1.0 <= ends[at]):
-            time = now + 1.0
-        else:
-            time = ends[at]
-        while True:
-            if next_overdue < overdue and time == now + 1.0:
-                ended = next_overdue
-                next_overdue += 1
-            elif at < n and ends[at] == time:
-                ended = at
-                at += 1
+        time = ends[at]
+        if overdue <= s.last:
+            time = min(time, now + 1.0)
+        while time < np.inf:
+            if overdue <= s.last and time == now + 1.0:
+                job = cluster.run_job[overdue]
+                overdue += 1
+            elif ends[at] == time:
+                job = cluster.run_job[at]
+                at -= 1
             else:
                 break
-            procs += cluster.run_procs[ended]
+            procs += cluster.job_procs[job]
             if extras is not None:
-                gpus += extras.run_gpus[ended]
-                mw += extras.run_mw[ended] * extras.amounts[CAPPED]
+                gpus += extras.gpus[job]
+                mw += extras.mw[job, extras.level[job]] * extras.amounts[CAPPED]
     profile.size[0] = size
-    for slot in range(counts[HEAD], counts[TAIL]):
+    for slot in range(s.head, s.tail):
         job = cluster.queue[slot]
-        if profile.reserved_s[job] < np.inf:
+        if cluster.queue_procs[slot] != GAP and profile.reserved_s[job] < np.inf:
             length, gpus, mw = cluster.queue_estimate[slot], np.int64(0), np.int64(0)
             if extras is not None:
                 length *= extras.stretch[0]

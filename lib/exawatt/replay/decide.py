@@ -10,60 +10,59 @@ from exawatt.replay.conservative import place_jobs
 from exawatt.replay.estimates import correct, learn, predict
 from exawatt.replay.extras import attribute, eligible, held_back, level_for, starving
 from exawatt.replay.heaps import pop, push
-from exawatt.replay.machine import occupy, release, remove
+from exawatt.replay.lanes import fitting8, lowest_bit, startable8, u
+from exawatt.replay.machine import occupy, release
 from exawatt.replay.nodes import fall_asleep, next_asleep_s, waking
-from exawatt.replay.orders import charge, formula, rescore, score_new
+from exawatt.replay.orders import FCFS, charge, formula, rescore, score_new
 from exawatt.replay.state import (
     BLOCKED,
     CAPPED,
-    FREE,
     FREE_GPUS,
     GAP,
-    HEAD,
     HELD,
+    LANES,
     LEFT_MW,
-    QUIET,
-    RUNNING,
-    SEEN,
-    STARTED,
-    SUBMITTED,
-    TAIL,
+    State,
     compiled,
     compiled_inline,
 )
 
+#: So few candidates are looked at one by one: their vectors were stored a moment ago.
+FEW = 4
+
 
 @compiled_inline
-def enqueue(cluster, job, procs, estimate_s, order, history, extras):  # type: ignore[no-untyped-def]
+def enqueue(cluster, s, job, estimate_s, order, history, extras):  # type: ignore[no-untyped-def]
     """Put a submitted job at the end of the queue."""
-    slot = cluster.counts[TAIL]
     if history is not None:
         estimate_s = predict(history, job, estimate_s)
-    cluster.queue[slot] = job
-    cluster.queue_procs[slot] = procs
-    cluster.queue_estimate[slot] = estimate_s
-    cluster.counts[TAIL] = slot + 1
-    cluster.counts[SUBMITTED] += 1
+    cluster.queue[u(s.tail)] = job
+    cluster.queue_procs[u(s.tail)] = cluster.job_procs[u(job)]
+    cluster.queue_estimate[u(s.tail)] = estimate_s
+    cluster.queue_procs[u(s.tail + LANES)] = GAP
     if order is not None:
-        score_new(cluster, job, slot, order)
+        score_new(cluster, job, s.tail, order)
     if extras is not None:
         extras.since[job] = extras.submit_s[job]
+    return State(s.free, s.last, s.head, s.tail + 1, s.gaps, s.seen, s.extra, s.started, s.shadow)
 
 
 @compiled_inline
-def finish(cluster, job, procs, now, runtime_s, easy, order, history, extras, nodes):  # type: ignore[no-untyped-def]
+def finish(cluster, s, job, now, runtime_s, easy, profile, order, history, extras, nodes):  # type: ignore[no-untyped-def]
     """Take a job that has ended off the machine."""
-    release(cluster, job, procs, now, easy, extras, nodes)
-    cluster.counts[SEEN] = 0
-    cluster.counts[QUIET] = 0
+    if profile is not None:
+        profile.size[1] = 0
     if order is not None:
         charge(order, job, runtime_s, now - order.first_s)
     if history is not None:
         learn(history, job, runtime_s)
+    return release(cluster, s, job, now, easy, extras, nodes)
 
 
 @compiled_inline
-def decide(cluster, now, easy, ranked, profile, order, history, extras, nodes, started):  # type: ignore[no-untyped-def]
+def decide(  # type: ignore[no-untyped-def]
+    cluster, s, now, easy, ranked, profile, order, history, extras, nodes, started, clock
+):
     """Make one scheduling pass.
 
     Parameters
@@ -71,6 +70,8 @@ def decide(cluster, now, easy, ranked, profile, order, history, extras, nodes, s
     cluster : Cluster
         After all completions and submissions of this instant; the chosen jobs move from the
         queue to the running.
+    s : State
+        Its scalars.
     now : float
         The instant [s].
     easy : bool or None
@@ -81,174 +82,192 @@ def decide(cluster, now, easy, ranked, profile, order, history, extras, nodes, s
     profile : Profile or None
         For conservative backfilling.
     order, history, extras, nodes : Order, History, Extras, Nodes or None
-        The features in use.
+        The features in use; with extras go an order, a history and, for EASY, ranked.
     started : ndarray of int64, shape (capacity,)
-        The chosen jobs are appended, in the order in which they were chosen; see STARTED.
+        The chosen jobs are appended, in the order in which they were chosen.
+    clock : Clock
+        Learns when they start and will really end.
+
+    Returns
+    -------
+    State
     """
-    counts = cluster.counts
     if extras is not None:
-        _timers(cluster, now, extras, nodes)
+        _timers(now, profile, extras, nodes)
+    if profile is not None and cluster.run_end[s.last] <= now:
+        profile.size[1] = 0
     if history is not None:
-        correct(cluster, now, history, extras)
+        s = correct(cluster, s, now, history)
     if order is not None:
-        rescore(cluster, now, order, extras)
+        rescore(cluster, s, now, order, extras)
     if profile is not None:
-        place_jobs(cluster, now, profile, order, history, extras, nodes, started)
+        s = place_jobs(cluster, s, now, profile, order, history, extras, nodes, started, clock)
     else:
-        blocked = _start_heads(cluster, now, easy, order, history, extras, nodes, started)
+        s, blocked = _start_heads(
+            cluster, s, now, easy, order, history, extras, nodes, started, clock
+        )
         if easy is not None and blocked >= 0:
             if ranked is None:
-                _backfill(cluster, now, blocked, history, extras, nodes, started)
+                s = _backfill(cluster, s, now, blocked, history, started, clock)
             else:
-                _backfill_ranked(
-                    cluster, now, blocked, ranked, order, history, extras, nodes, started
+                s = _backfill_ranked(
+                    *(cluster, s, now, blocked, ranked, order, history, extras, nodes),
+                    started,
+                    clock,
                 )
-    _close_gaps(cluster)
-    counts[QUIET] = 1
+    s = _close_gaps(cluster, s)
     if extras is not None:
-        attribute(cluster, now, easy is not None, extras, nodes)
+        attribute(cluster, s, now, easy is not None, extras, nodes)
         extras.moments[1] = np.inf
-        if nodes is not None and extras.amounts[CAPPED] > 0 and counts[HEAD] < counts[TAIL]:
+        if nodes is not None and extras.amounts[CAPPED] > 0 and s.head < s.tail:
             extras.moments[1] = next_asleep_s(nodes)
+    return s
 
 
 @compiled_inline
-def _timers(cluster, now, extras, nodes):  # type: ignore[no-untyped-def]
+def _timers(now, profile, extras, nodes):  # type: ignore[no-untyped-def]
+    rung = extras.moments[0] <= now or extras.moments[1] <= now
+    if profile is not None and rung:
+        profile.size[1] = 0
     if extras.moments[0] <= now:
         extras.moments[0] = np.inf
         extras.amounts[HELD] = 0
-        cluster.counts[SEEN] = 0
-        cluster.counts[QUIET] = 0
-    if extras.moments[1] <= now:
-        cluster.counts[QUIET] = 0
     if nodes is not None:
         fall_asleep(nodes, now)
 
 
 @compiled_inline
-def _start_heads(cluster, now, easy, order, history, extras, nodes, started):  # type: ignore[no-untyped-def]
+def _start_heads(cluster, s, now, easy, order, history, extras, nodes, started, clock):  # type: ignore[no-untyped-def]
     """Start jobs from the head of the queue while they fit; slot of the head that does not."""
-    counts = cluster.counts
+    n_started = s.started
     blocked = -1
     while blocked < 0:
-        slot = _first(cluster, now, order, extras)
+        s, slot = _first(cluster, s, now, order, extras)
         if slot < 0:
             break
-        job, procs = cluster.queue[slot], cluster.queue_procs[slot]
-        level = level_for(cluster, job, procs, now, 0, extras, nodes)
+        job, procs = cluster.queue[u(slot)], cluster.queue_procs[u(slot)]
+        level = level_for(s, job, procs, now, extras, nodes)
         if level < 0:
             blocked = slot
         elif extras is None or not held_back(job, cluster.queue_estimate[slot], now, extras):
-            started[counts[STARTED]] = job
-            counts[STARTED] += 1
-            occupy(cluster, slot, now, level, easy, history, extras, nodes)
-            remove(cluster, slot)
-    head = cluster.queue[blocked] if blocked >= 0 else -1
-    if head != counts[BLOCKED]:
-        counts[SEEN] = 0
-    counts[BLOCKED] = head
-    return blocked
+            s, _ = occupy(
+                cluster, s, slot, now, level, easy, history, extras, nodes, started, clock
+            )
+    stands = s.started == n_started
+    if order is not None:
+        head = cluster.queue[blocked] if blocked >= 0 else -1
+        stands = stands and head == cluster.counts[BLOCKED]
+        cluster.counts[BLOCKED] = head
+    if not stands:
+        # Another head, or another machine under it: its shadow is not known.
+        s = State(s.free, s.last, s.head, s.tail, s.gaps, 0, -1, s.started, s.shadow)
+    return s, blocked
 
 
 @compiled_inline
-def _first(cluster, now, order, extras):  # type: ignore[no-untyped-def]
-    """Slot of the first eligible job; -1 if there is none."""
-    counts, queue = cluster.counts, cluster.queue
-    first = -1
-    if order is None and extras is None:
-        if counts[HEAD] < counts[TAIL]:
-            first = counts[HEAD]
+def _first(cluster, s, now, order, extras):  # type: ignore[no-untyped-def]
+    """Slot of the first eligible job, -1 if there is none; gaps at the front are closed."""
+    free, last, head, tail, gaps, seen, extra, n_started, shadow = s
+    procs = cluster.queue_procs
+    while head < tail and procs[u(head)] == GAP:
+        head += 1
+        gaps -= 1
+    s = State(free, last, head, tail, gaps, seen, extra, n_started, shadow)
+    if order is None:
+        first = head if head < tail else -1
     else:
-        best, starved = np.inf, False
-        for slot in range(counts[HEAD], counts[TAIL]):
-            job = queue[slot]
-            if eligible(job, now, extras):
-                if order is None:
-                    first = slot
-                    break
-                if order.committed == 1 and job == counts[BLOCKED]:
-                    first = slot
-                    break
-                if extras is not None and not starved and starving(job, now, extras):
-                    # Jobs stand in order of submission: the first that starves leads them all.
-                    first, starved = slot, True
-                    if order.committed == 0:
-                        break
-                if first < 0 or (not starved and order.score[job] < best):
-                    first, best = slot, order.score[job]
+        first = _best(cluster, head, tail, now, order, extras)
+    return s, first
+
+
+@compiled
+def _best(cluster, head, tail, now, order, extras):  # type: ignore[no-untyped-def]
+    """Slot of the job that starves, or has the lowest score; -1 if none is eligible."""
+    first, best, starved = -1, np.inf, False
+    for slot in range(head, tail):
+        if cluster.queue_procs[slot] != GAP and eligible(cluster.queue[slot], now, extras):
+            job = cluster.queue[slot]
+            if order.committed == 1 and job == cluster.counts[BLOCKED]:
+                first = slot
+                break
+            if extras is not None and not starved and starving(job, now, extras):
+                # Jobs stand in order of submission: the first that starves leads them all.
+                first, starved = slot, True
+            if first < 0 or (not starved and order.score[job] < best):
+                first, best = slot, order.score[job]
+            if order.committed == 0 and (starved or order.code == FCFS):
+                break
     return first
 
 
 @compiled_inline
-def _backfill(cluster, now, blocked, history, extras, nodes, started):  # type: ignore[no-untyped-def]
+def _backfill(cluster, s, now, blocked, history, started, clock):  # type: ignore[no-untyped-def]
     """Start, in order of submission, what does not delay the head.
 
     While no job has ended and none is overdue, the head's shadow stands, so that whoever was
     refused stays refused: only jobs that came since need a look.
     """
-    counts, queue = cluster.counts, cluster.queue
     procs, estimate = cluster.queue_procs, cluster.queue_estimate
-    first = blocked + 1
-    if extras is None and counts[SEEN] > first and cluster.run_end[0] > now:
-        first = counts[SEEN]
-    tail = counts[TAIL]
-    counts[SEEN] = tail
-    free = counts[FREE]
-    shadow, extra, extra_gpus, extra_mw = -np.inf, np.int64(-1), np.int64(0), np.int64(0)
-    for slot in range(first, tail):
-        if procs[slot] <= free and eligible(queue[slot], now, extras):
-            if extra < 0:
-                shadow, extra, extra_gpus, extra_mw = reservation(
-                    cluster, now, queue[blocked], procs[blocked], extras
-                )
-            level, in_time = _admit(
-                cluster, slot, now, shadow, extra, extra_gpus, extra_mw, extras, nodes
-            )
-            if level >= 0 and (
-                extras is None or not held_back(queue[slot], estimate[slot], now, extras)
-            ):
+    extra, shadow, tail, base = s.extra, s.shadow, s.tail, blocked + 1
+    if cluster.run_end[u(s.last)] > now:
+        base = max(base, s.seen)
+    else:
+        extra = np.int64(-1)
+    few = tail - base <= FEW
+    if extra < 0:
+        # The shadow is wanted only if something fits.
+        if few:
+            while base < tail and procs[u(base)] > s.free:
+                base += 1
+        else:
+            while base < tail and fitting8(procs, base, s.free) == 0:
+                base += LANES
+        if base < tail:
+            shadow, extra, _, _ = reservation(cluster, s, now, blocked, None)
+    while base < tail:
+        if few:
+            mask = (1 << (tail - base)) - 1
+        else:
+            mask = startable8(procs, estimate, base, s.free, now, shadow, extra)
+        while mask != 0:
+            slot = base + lowest_bit(mask)
+            mask &= mask - 1
+            # Still, after those before it?
+            size, in_time = procs[u(slot)], now + estimate[u(slot)] <= shadow
+            if size <= s.free and (in_time or size <= extra):
                 if not in_time:
-                    extra -= procs[slot]
-                    if extras is not None:
-                        extra_gpus -= extras.gpus[queue[slot]]
-                        extra_mw -= extras.mw[queue[slot], level]
-                started[counts[STARTED]] = queue[slot]
-                counts[STARTED] += 1
-                occupy(cluster, slot, now, level, True, history, extras, nodes)
-                remove(cluster, slot)
-                free = counts[FREE]
-                if free == 0:
-                    break
+                    extra -= size
+                s, _ = occupy(cluster, s, slot, now, 0, True, history, None, None, started, clock)
+        base += LANES
+    return State(s.free, s.last, s.head, tail, s.gaps, tail, extra, s.started, shadow)
 
 
 @compiled
 def _backfill_ranked(  # type: ignore[no-untyped-def]
-    cluster, now, blocked, ranked, order, history, extras, nodes, started
+    cluster, s, now, blocked, ranked, order, history, extras, nodes, started, clock
 ):
     """Start, in another order than that of submission, what does not delay the head.
 
     Within a pass what is free only shrinks, so that whoever is not admitted at first never is:
     only the others are put in order.
     """
-    counts, queue = cluster.counts, cluster.queue
-    procs, estimate = cluster.queue_procs, cluster.queue_estimate
-    first = counts[HEAD]
-    if extras is None and counts[SEEN] > first and cluster.run_end[0] > now:
-        first = counts[SEEN]
-    counts[SEEN] = counts[TAIL]
-    shadow, extra, extra_gpus, extra_mw = -np.inf, np.int64(-1), np.int64(0), np.int64(0)
+    queue, procs, estimate = cluster.queue, cluster.queue_procs, cluster.queue_estimate
+    extra, shadow, extra_gpus, extra_mw = s.extra, s.shadow, np.int64(0), np.int64(0)
+    base = s.head
+    if extras is None and cluster.run_end[s.last] > now:
+        base = max(base, s.seen)
+    else:
+        extra = np.int64(-1)
     size = 0
-    for slot in range(first, counts[TAIL]):
-        job = queue[slot]
-        if slot != blocked and procs[slot] <= counts[FREE] and eligible(job, now, extras):
+    for slot in range(base, s.tail):
+        if slot != blocked and procs[slot] <= s.free and eligible(queue[slot], now, extras):
+            job = queue[slot]
             if extra < 0:
-                shadow, extra, extra_gpus, extra_mw = reservation(
-                    cluster, now, queue[blocked], procs[blocked], extras
-                )
-            if (
-                _admit(cluster, slot, now, shadow, extra, extra_gpus, extra_mw, extras, nodes)[0]
-                >= 0
-            ):
+                shadow, extra, extra_gpus, extra_mw = reservation(cluster, s, now, blocked, extras)
+            level, _ = _admit(
+                cluster, s, slot, now, shadow, extra, extra_gpus, extra_mw, extras, nodes
+            )
+            if level >= 0:
                 tie = order.score[job] if order is not None else 0.0
                 key = tie
                 if ranked.code >= 0:
@@ -262,36 +281,35 @@ def _backfill_ranked(  # type: ignore[no-untyped-def]
                     key, tie = -np.inf, -np.inf
                 push(ranked, size, key, tie, slot)
                 size += 1
-    while size > 0 and counts[FREE] > 0:
+    while size > 0 and s.free > 0:
         size -= 1
         slot = pop(ranked, size)
+        job = queue[slot]
         level, in_time = _admit(
-            cluster, slot, now, shadow, extra, extra_gpus, extra_mw, extras, nodes
+            cluster, s, slot, now, shadow, extra, extra_gpus, extra_mw, extras, nodes
         )
-        if level >= 0 and (
-            extras is None or not held_back(queue[slot], estimate[slot], now, extras)
-        ):
+        if level >= 0 and (extras is None or not held_back(job, estimate[slot], now, extras)):
             if not in_time:
                 extra -= procs[slot]
                 if extras is not None:
-                    extra_gpus -= extras.gpus[queue[slot]]
-                    extra_mw -= extras.mw[queue[slot], level]
-            started[counts[STARTED]] = queue[slot]
-            counts[STARTED] += 1
-            occupy(cluster, slot, now, level, True, history, extras, nodes)
-            remove(cluster, slot)
+                    extra_gpus -= extras.gpus[job]
+                    extra_mw -= extras.mw[job, level]
+            s, _ = occupy(
+                cluster, s, slot, now, level, True, history, extras, nodes, started, clock
+            )
+    return State(s.free, s.last, s.head, s.tail, s.gaps, s.tail, extra, s.started, shadow)
 
 
 @compiled_inline
-def _admit(cluster, slot, now, shadow, extra, extra_gpus, extra_mw, extras, nodes):  # type: ignore[no-untyped-def]
+def _admit(cluster, s, slot, now, shadow, extra, extra_gpus, extra_mw, extras, nodes):  # type: ignore[no-untyped-def]
     """Highest level at which a job fits now and does not delay the head, -1 if there is none.
 
     The second value is whether it is expected to end by the head's shadow time.
     """
-    procs, estimate = cluster.queue_procs[slot], cluster.queue_estimate[slot]
+    procs, estimate = cluster.queue_procs[u(slot)], cluster.queue_estimate[u(slot)]
     in_time = False
     if extras is None:
-        level = 0 if procs <= cluster.counts[FREE] else -1
+        level = 0 if procs <= s.free else -1
         if level == 0:
             in_time = now + estimate <= shadow
             if not in_time and procs > extra:
@@ -301,7 +319,7 @@ def _admit(cluster, slot, now, shadow, extra, extra_gpus, extra_mw, extras, node
         begin = now
         if nodes is not None:
             begin = waking(nodes, procs, now)[0]
-        level = level_for(cluster, job, procs, now, 0, extras, nodes)
+        level = level_for(s, job, procs, now, extras, nodes)
         while level >= 0:
             in_time = begin + extras.stretch[level] * estimate <= shadow
             if in_time:
@@ -319,67 +337,68 @@ def _admit(cluster, slot, now, shadow, extra, extra_gpus, extra_mw, extras, node
 
 
 @compiled_inline
-def reservation(cluster, now, head, head_procs, extras):  # type: ignore[no-untyped-def]
+def reservation(cluster, s, now, blocked, extras):  # type: ignore[no-untyped-def]
     """Shadow time [s] of a head that does not fit, and what is extra then.
 
     Extra are processors, thousandths of GPUs and milliwatts. A running job whose expected end is
     past is expected to end one second from now.
     """
-    n, ends, procs = cluster.counts[RUNNING], cluster.run_end, cluster.run_procs
-    free = cluster.counts[FREE]
-    free_gpus, left_mw, head_gpus, head_mw = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
-    overdue_gpus, overdue_mw = np.int64(0), np.int64(0)
+    ends, jobs, procs = cluster.run_end, cluster.run_job, cluster.job_procs
+    free = s.free - cluster.queue_procs[u(blocked)]
+    gpus, mw = np.int64(0), np.int64(0)
     if extras is not None:
-        free_gpus, left_mw = extras.amounts[FREE_GPUS], extras.amounts[LEFT_MW]
-        head_gpus = extras.gpus[head]
+        head = cluster.queue[blocked]
+        gpus = extras.amounts[FREE_GPUS] - extras.gpus[head]
         if extras.amounts[CAPPED] > 0:
-            head_mw = extras.mw[head, extras.stretch.size - 1]
-    overdue = np.int64(0)
-    at = 0
-    while at < n and ends[at] <= now:
-        overdue += procs[at]
-        if extras is not None:
-            overdue_gpus += extras.run_gpus[at]
-            overdue_mw += extras.run_mw[at]
-        at += 1
+            mw = extras.amounts[LEFT_MW] - extras.mw[head, extras.stretch.size - 1]
+    at = s.last
+    while ends[u(at)] <= now:
+        at -= 1
+    overdue = at + 1
     soon = now + 1.0
-    while True:
-        if overdue > 0 and (at == n or soon <= ends[at]):
+    shadow = soon
+    while free < 0 or gpus < 0 or mw < 0:
+        shadow = ends[u(at)]
+        if overdue <= s.last and soon <= shadow:
             shadow = soon
-            free += overdue
-            free_gpus += overdue_gpus
-            left_mw += overdue_mw
-            overdue = np.int64(0)
-        else:
-            shadow = ends[at]
-        while at < n and ends[at] == shadow:
-            free += procs[at]
-            if extras is not None:
-                free_gpus += extras.run_gpus[at]
-                left_mw += extras.run_mw[at]
-            at += 1
-        if free >= head_procs:
-            if extras is None:
-                break
-            if free_gpus >= head_gpus and (extras.amounts[CAPPED] == 0 or left_mw >= head_mw):
-                break
-    return shadow, free - head_procs, free_gpus - head_gpus, left_mw - head_mw
+            while overdue <= s.last:
+                free, gpus, mw = _freed(free, gpus, mw, jobs[u(overdue)], procs, extras)
+                overdue += 1
+        while ends[u(at)] == shadow:
+            free, gpus, mw = _freed(free, gpus, mw, jobs[u(at)], procs, extras)
+            at -= 1
+    return shadow, free, gpus, mw
 
 
 @compiled_inline
-def _close_gaps(cluster):  # type: ignore[no-untyped-def]
-    """Move the jobs before the last gap up to it, so that the queue stands in one run."""
-    counts, queue = cluster.counts, cluster.queue
-    last = counts[GAP]
-    if last >= 0:
-        to = last
-        for slot in range(last, counts[HEAD] - 1, -1):
-            if queue[slot] >= 0:
-                queue[to] = queue[slot]
-                cluster.queue_procs[to] = cluster.queue_procs[slot]
-                cluster.queue_estimate[to] = cluster.queue_estimate[slot]
-                to -= 1
-        counts[HEAD] = to + 1
-        counts[GAP] = -1
-    if counts[HEAD] == counts[TAIL]:
-        counts[HEAD] = counts[TAIL] = counts[SEEN] = 0
+def _freed(free, gpus, mw, job, procs, extras):  # type: ignore[no-untyped-def]
+    free += procs[u(job)]
+    if extras is not None:
+        gpus += extras.gpus[job]
+        if extras.amounts[CAPPED] > 0:
+            mw += extras.mw[job, extras.level[job]]
+    return free, gpus, mw
+
+
+@compiled_inline
+def _close_gaps(cluster, s):  # type: ignore[no-untyped-def]
+    """Empty an empty queue; move the jobs to its front when gaps are half of it."""
+    free, last, head, tail, gaps, seen, extra, n_started, shadow = s
+    waiting = tail - head - gaps
+    if waiting == 0:
+        head = tail = gaps = seen = 0
+        extra = -1
+    elif tail > 2 * waiting + 16:
+        queue, procs, estimate = cluster.queue, cluster.queue_procs, cluster.queue_estimate
+        to = 0
+        for slot in range(head, tail):
+            size = procs[u(slot)]
+            queue[u(to)] = queue[u(slot)]
+            procs[u(to)] = size
+            estimate[u(to)] = estimate[u(slot)]
+            to += size != GAP
+        for slot in range(to, tail):
+            procs[u(slot)] = GAP
+        # The seen ones are those of this pass: all.
+        head, tail, gaps, seen = 0, to, 0, min(seen, to)
+    return State(free, last, head, tail, gaps, seen, extra, n_started, shadow)

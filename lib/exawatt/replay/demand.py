@@ -1,5 +1,6 @@
 """What jobs take and how long, as arrays: a workload seen by one partition under one policy."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,10 +27,10 @@ class Demand:
     submit_s, runtime_s, request_s, estimate_s : ndarray
         Submission, executed runtime at full frequency, request (or what stands in for a missing
         one) and estimate at submission, as far as it is known beforehand [s].
-    asked, procs : ndarray of int64
-        Processors asked for, and taken: more where nodes are allocated whole.
-    gpus : ndarray of int64
-        Thousandths of GPUs taken.
+    asked, asked_gpus : ndarray of int64
+        Processors and thousandths of GPUs asked for.
+    procs, gpus : ndarray of int64
+        The same as taken: more where nodes are allocated whole.
     dynamic_w : ndarray
         Power that each job adds to the idle machine at full frequency [W].
     user : ndarray of int64
@@ -43,6 +44,7 @@ class Demand:
     request_s: Floats
     estimate_s: Floats
     asked: Integers
+    asked_gpus: Integers
     procs: Integers
     gpus: Integers
     dynamic_w: Floats
@@ -57,42 +59,43 @@ def demands(
     workload: Workload,
     platform: Platform,
     policy: Policy,
-    earlier: RunningQuantile | None = None,
+    earlier: Sequence[RunningQuantile] | None = None,
     first_row: int = 0,
 ) -> list[Demand]:
     """Split a workload by partition; an error names the first job that can never run.
 
-    Of a chunk, `earlier` knows the requests of the chunks before it, and learns its own, and
-    rows count from `first_row`.
+    Of a chunk, `earlier`, one a partition, knows the requests of the chunks before it, and learns
+    its own; rows count from `first_row`.
     """
     jobs = workload.jobs
-    runtime = _column(workload, "runtime_s")
-    request = _column(workload, "requested_s")
+    submit, runtime, request, gpus, power = (
+        _column(workload, name)
+        for name in ("submit_s", "runtime_s", "requested_s", "gpus", "power_w")
+    )
     if policy.kill_at_request:
         runtime = np.fmin(runtime, request)
-    submit = _column(workload, "submit_s")
-    request = _filled_s(submit, request, runtime, policy, earlier)
-    estimate = _estimate_s(workload, policy, request, runtime)
-    asked = np.ascontiguousarray(jobs["procs"].to_numpy())
-    gpus = np.rint(_column(workload, "gpus") * MILLI).astype(np.int64)
-    power = _column(workload, "power_w")
-    number, user = (np.ascontiguousarray(jobs[name].to_numpy()) for name in ("job", "user"))
+    predicted = None if policy.estimate in ESTIMATES else _predicted_s(workload, policy.estimate)
+    number, user, asked = (np.array(jobs[name].to_numpy()) for name in ("job", "user", "procs"))
+    milli_gpus = np.rint(gpus * MILLI).astype(np.int64)
+    row = np.arange(first_row, first_row + len(jobs))
     found = []
-    for partition, rows in partition_rows(workload, platform):
-        taken = _taken(partition, asked[rows], gpus[rows])
+    for at, (partition, rows) in enumerate(partition_rows(workload, platform)):
+        taken = _taken(partition, asked[rows], milli_gpus[rows])
         _refuse_larger(workload, partition, rows, *taken)
-        dynamic = partition.dynamic_w(asked[rows], gpus[rows] / MILLI, power[rows])
+        known = None if earlier is None else earlier[at]
+        filled = _filled_s(submit[rows], request[rows], runtime[rows], policy, known)
         found.append(
             Demand(
-                np.arange(first_row, first_row + len(jobs))[rows],
+                row[rows],
                 number[rows],
                 submit[rows],
                 runtime[rows],
-                request[rows],
-                estimate[rows],
+                filled,
+                _estimate_s(policy, filled, runtime[rows], predicted, rows),
                 asked[rows],
+                milli_gpus[rows],
                 *taken,
-                dynamic,
+                partition.dynamic_w(asked[rows], gpus[rows], power[rows]),
                 user[rows],
             )
         )
@@ -100,7 +103,8 @@ def demands(
 
 
 def _column(workload: Workload, name: str) -> Floats:
-    return np.ascontiguousarray(workload.jobs[name].to_numpy(dtype=np.float64))
+    """Copy of a column: pandas gives read-only arrays, for which Numba would compile anew."""
+    return np.array(workload.jobs[name].to_numpy(dtype=np.float64))
 
 
 def _filled_s(
@@ -119,19 +123,25 @@ def _filled_s(
     return np.where(missing, (earlier or RunningQuantile()).before_s(submit, request), request)
 
 
-def _estimate_s(workload: Workload, policy: Policy, request: Floats, runtime: Floats) -> Floats:
-    if policy.estimate == "actual":
-        return runtime
-    if policy.estimate in ESTIMATES:
-        return request
-    if policy.estimate not in workload.jobs.columns:
+def _predicted_s(workload: Workload, column: str) -> Floats:
+    if column not in workload.jobs.columns:
         raise ValueError(
-            f"estimate(={policy.estimate!r}) is neither one of {', '.join(ESTIMATES)} nor a "
+            f"estimate(={column!r}) is neither one of {', '.join(ESTIMATES)} nor a "
             f"column of {workload.name}: {', '.join(map(str, workload.jobs.columns))}."
         )
-    predicted = _column(workload, policy.estimate)
-    known = np.isfinite(predicted) & (predicted > 0)
-    return np.where(known, np.minimum(predicted, request), request)
+    return _column(workload, column)
+
+
+def _estimate_s(
+    policy: Policy, request: Floats, runtime: Floats, predicted: Floats | None, rows: Rows
+) -> Floats:
+    """Estimate of each job as far as it is known before the replay."""
+    if policy.estimate == "actual":
+        return runtime
+    if predicted is None:
+        return request
+    known = np.isfinite(predicted[rows]) & (predicted[rows] > 0)
+    return np.where(known, np.minimum(predicted[rows], request), request)
 
 
 def partition_rows(workload: Workload, platform: Platform) -> list[tuple[Partition, Rows]]:

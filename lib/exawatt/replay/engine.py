@@ -10,28 +10,35 @@ from exawatt.platform import Partition
 from exawatt.replay import features
 from exawatt.replay.demand import Demand
 from exawatt.replay.events import run
+from exawatt.replay.lanes import new_list
+from exawatt.replay.machine import new_cluster
 from exawatt.replay.policy import Policy
 from exawatt.replay.state import (
-    ALIVE,
     BLOCKED,
+    EXTRA,
     FREE,
+    GAP,
+    GAPS,
     HEAD,
+    LANES,
+    LAST,
     LOGGED,
     NAN_SCORES,
-    RUNNING,
     SEEN,
     STARTED,
     SUBMITTED,
     TAIL,
+    Clock,
     Cluster,
     Integers,
     Nodes,
-    new_cluster,
 )
 from exawatt.stats import Floats
 
 # By job, and changed by the kernel: what jobs take along when others are added.
 _OF_JOBS = {
+    "cluster": ("job_end",),
+    "clock": ("start_s",),
     "order": ("estimate_s", "score"),
     "profile": ("reserved_s",),
     "history": ("estimate_s", "begin_s", "stretch", "overruns"),
@@ -142,18 +149,7 @@ class Engine:
         if self.demand is None:
             return
         demand, counts = self.demand, self.cluster.counts
-        run(
-            demand.submit_s,
-            demand.runtime_s,
-            demand.procs,
-            demand.estimate_s,
-            until_s,
-            *self.state,
-            self.heap_end,
-            self.heap_job,
-            self.started,
-            self.start_s,
-        )
+        run(demand.submit_s, demand.estimate_s, until_s, *self.state, self.started, self.clock)
         if until_s == np.inf and counts[HEAD] < counts[TAIL]:
             raise RuntimeError(
                 f"{counts[TAIL] - counts[HEAD]} jobs wait for ever with {counts[FREE]} processors "
@@ -185,7 +181,7 @@ class Engine:
             return None
         demand, jobs = self.demand, self.started[first : self.cluster.counts[STARTED]]
         dvfs = self.policy.dvfs or features.FULL_FREQUENCY
-        extras, start = self.extras, self.start_s[jobs]
+        extras, start = self.extras, self.clock.start_s[jobs]
         level = np.zeros(jobs.size, np.int64) if extras is None else extras.level[jobs]
         return Started(
             row=demand.row[jobs],
@@ -215,20 +211,29 @@ class Engine:
         user = self._number_users(demand.user)
         most, n_users = min(n, partition.procs), max(len(self._users), 1)
         self.demand = demand
-        self.cluster = new_cluster(n, partition.procs)
+        self.cluster = new_cluster(partition.procs, demand.procs)
         self.easy = None if policy.backfill == "none" else True
-        self.ranked = features.new_ranked(demand, policy, self.scored_outside)
         self.profile = features.new_profile(n, most, policy)
-        self.order = features.new_order(
-            demand, partition, policy, user, n_users, self.first_s, self.scored_outside
-        )
-        self.history = features.new_history(demand, policy, user, n_users)
         self.extras = features.new_extras(
             demand, partition, policy, self.cap_w, self.cumulative, self.forecast_s, self.causes
         )
         self.nodes = features.new_machine_nodes(demand, partition, policy, self.first_s)
-        self.heap_end, self.heap_job = np.empty(most), np.empty(most, np.int64)
-        self.started, self.start_s = np.empty(n, np.int64), np.full(n, np.nan)
+        # Few ways to compile: what is rare brings what is common along.
+        rich = self.extras is not None
+        ordered = rich or self.scored_outside or policy.order != "fcfs"
+        self.order = self.history = self.ranked = None
+        if ordered:
+            self.order = features.new_order(
+                demand, partition, policy, user, n_users, self.first_s, self.scored_outside
+            )
+        if rich or policy.estimate == "last2" or policy.correction != "none":
+            self.history = features.new_history(demand, policy, user, n_users)
+        if policy.backfill == "easy" and (ordered or policy.backfill_order is not None):
+            self.ranked = features.new_ranked(demand, policy)
+        end, job = new_list(most)
+        start_s, ended = np.full(n, np.nan), np.empty(most, np.int64)
+        self.clock = Clock(end, job, demand.runtime_s, start_s, ended)
+        self.started = np.empty(n, np.int64)
 
     def _number_users(self, user: Integers) -> Integers:
         """Users as numbers from 0 on, in order of appearance."""
@@ -240,14 +245,16 @@ class Engine:
 
     def _extend(self, old: Demand, demand: Demand) -> None:
         """Make room for more jobs; forget those that have ended."""
+        before = {name: getattr(self, name) for name in _OF_JOBS}
         cluster, counts = self.cluster, self.cluster.counts
-        before = {name: getattr(self, name) for name in (*_OF_JOBS, "heap_end", "heap_job")}
         if self.nodes is not None:
             self._sleeps.append(_logged(self.nodes))
             self.nodes.counts[LOGGED] = 0
-        queue = slice(counts[HEAD], counts[TAIL])
-        known = np.concatenate([cluster.queue[queue], self.heap_job[: counts[ALIVE]]])
-        there = np.concatenate([np.sort(known), np.arange(counts[SUBMITTED], len(old))])
+        slots = np.arange(counts[HEAD], counts[TAIL])
+        slots = slots[cluster.queue_procs[slots] != GAP]
+        running = self.clock.job[LANES : counts[LAST] + 1]
+        known = np.sort(np.concatenate([cluster.queue[slots], running]))
+        there = np.concatenate([known, np.arange(counts[SUBMITTED], len(old))])
         number = np.full(len(old) + 1, -1)
         number[there] = np.arange(there.size)
         names = [entry.name for entry in fields(Demand)]
@@ -255,38 +262,33 @@ class Engine:
             name: np.concatenate([getattr(old, name)[there], getattr(demand, name)])
             for name in names
         }
-        start_s = self.start_s[there]
         self._build(replace(demand, **joined))
-        self.start_s[: there.size] = start_s
         for name in _OF_JOBS:
             if before[name] is not None:
                 _carry(name, before[name], getattr(self, name), there)
-        self._move(cluster, queue, before, number)
+        self._move(cluster, before["clock"], slots, number)
         self.cluster.counts[SUBMITTED] -= len(old) - there.size
 
-    def _move(self, old: Cluster, queue: slice, before: dict[str, Any], number: Integers) -> None:
+    def _move(self, old: Cluster, clock: Clock, slots: Integers, number: Integers) -> None:
         """Put the running and waiting jobs of an earlier state into this one, renumbered."""
-        new, counts = self.cluster, self.cluster.counts
+        new, counts, waiting = self.cluster, self.cluster.counts, slots.size
         counts[:] = old.counts
-        waiting, running, alive = queue.stop - queue.start, counts[RUNNING], counts[ALIVE]
-        new.clock[:] = old.clock
-        new.queue[:waiting] = number[old.queue[queue]]
-        new.queue_procs[:waiting] = old.queue_procs[queue]
-        new.queue_estimate[:waiting] = old.queue_estimate[queue]
-        counts[SEEN] = max(counts[SEEN] - queue.start, 0)
-        counts[HEAD], counts[TAIL], counts[STARTED] = 0, waiting, 0
+        new.times[:] = old.times
+        new.queue[:waiting] = number[old.queue[slots]]
+        new.queue_procs[:waiting] = old.queue_procs[slots]
+        new.queue_estimate[:waiting] = old.queue_estimate[slots]
+        counts[HEAD], counts[TAIL], counts[GAPS], counts[STARTED] = 0, waiting, 0, 0
+        counts[SEEN], counts[EXTRA] = 0, -1
         counts[BLOCKED] = number[counts[BLOCKED]]
-        new.run_end[:running] = old.run_end[:running]
-        new.run_job[:running] = number[old.run_job[:running]]
-        new.run_procs[:running] = old.run_procs[:running]
-        self.heap_end[:alive] = before["heap_end"][:alive]
-        self.heap_job[:alive] = number[before["heap_job"][:alive]]
-        if self.extras is not None:
-            self.extras.run_gpus[:running] = before["extras"].run_gpus[:running]
-            self.extras.run_mw[:running] = before["extras"].run_mw[:running]
+        running = slice(LANES, counts[LAST] + 1)
+        self.clock.end[running] = clock.end[running]
+        self.clock.job[running] = number[clock.job[running]]
+        if self.easy is not None:
+            new.run_end[running] = old.run_end[running]
+            new.run_job[running] = number[old.run_job[running]]
         if self.profile is not None:
             # Rebuilt at the next pass, from the reservations.
-            self.profile.size[0] = 0
+            self.profile.size[1] = 1
 
 
 def _logged(nodes: Nodes) -> Floats:

@@ -2,7 +2,8 @@
 
 from math import inf
 
-from exawatt.replay.state import RUNNING, SEEN, compiled
+from exawatt.replay.lanes import discard, insert
+from exawatt.replay.state import State, compiled
 
 NO_CORRECTION, TO_REQUEST, INCREMENTS, DOUBLING = range(4)
 CORRECTIONS = {"none": 0, "request": 1, "increments": 2, "doubling": 3}
@@ -33,51 +34,33 @@ def learn(history, job, runtime_s):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def correct(cluster, now, history, extras):  # type: ignore[no-untyped-def]
-    """Give running jobs at or past their expected end a new one, if the policy has one.
-
-    The running list stays sorted; who cannot be corrected stays in front.
-    """
-    counts, ends, jobs = cluster.counts, cluster.run_end, cluster.run_job
-    at = 0
-    while at < counts[RUNNING] and ends[at] <= now:
+def correct(cluster, s, now, history):  # type: ignore[no-untyped-def]
+    """Give running jobs at or past their expected end a new one, if the policy has one."""
+    ends, jobs = cluster.run_end, cluster.run_job
+    at, seen, extra = s.last, s.seen, s.extra
+    while history.correction != NO_CORRECTION and ends[at] <= now:
         job = jobs[at]
         end = _corrected_end(history, job, now, ends[at])
         if end == ends[at]:
-            at += 1
+            at -= 1
         else:
-            counts[SEEN] = 0
-            to = at
-            procs = cluster.run_procs[at]
-            if extras is not None:
-                gpus, mw = extras.run_gpus[at], extras.run_mw[at]
-            while to + 1 < counts[RUNNING] and ends[to + 1] <= end:
-                ends[to] = ends[to + 1]
-                jobs[to] = jobs[to + 1]
-                cluster.run_procs[to] = cluster.run_procs[to + 1]
-                if extras is not None:
-                    extras.run_gpus[to] = extras.run_gpus[to + 1]
-                    extras.run_mw[to] = extras.run_mw[to + 1]
-                to += 1
-            ends[to] = end
-            jobs[to] = job
-            cluster.run_procs[to] = procs
-            if extras is not None:
-                extras.run_gpus[to], extras.run_mw[to] = gpus, mw
-            if to == at and end <= now:
-                at += 1
+            # Its successor is in this slot then, and it is looked at again if still overdue.
+            discard(ends, jobs, s.last, ends[at], job)
+            insert(ends, jobs, s.last - 1, end, job)
+            cluster.job_end[job] = end
+            seen, extra = 0, -1
+    return State(s.free, s.last, s.head, s.tail, s.gaps, seen, extra, s.started, s.shadow)
 
 
 @compiled
-def next_overrun_s(cluster, history, last_s):  # type: ignore[no-untyped-def]
+def next_overrun_s(cluster, last, history):  # type: ignore[no-untyped-def]
     """First expected end after the last instant [s]; infinite without a correction."""
     moment = inf
     if history.correction != NO_CORRECTION:
-        at = 0
-        while at < cluster.counts[RUNNING] and moment == inf:
-            if cluster.run_end[at] > last_s:
-                moment = cluster.run_end[at]
-            at += 1
+        at = last
+        while cluster.run_end[at] <= cluster.times[1]:
+            at -= 1
+        moment = cluster.run_end[at]
     return moment
 
 

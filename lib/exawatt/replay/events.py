@@ -4,15 +4,14 @@ import numpy as np
 
 from exawatt.replay.decide import decide, enqueue, finish
 from exawatt.replay.estimates import next_overrun_s
-from exawatt.replay.heaps import pop_end, push_end
-from exawatt.replay.state import ALIVE, HEAD, STARTED, SUBMITTED, TAIL, compiled
+from exawatt.replay.lanes import u
+from exawatt.replay.machine import load_state, store_state
+from exawatt.replay.state import SUBMITTED, compiled, compiled_inline
 
 
 @compiled
 def run(  # type: ignore[no-untyped-def]
     submit_s,
-    runtime_s,
-    procs,
     estimate_s,
     until_s,
     cluster,
@@ -23,83 +22,78 @@ def run(  # type: ignore[no-untyped-def]
     history,
     extras,
     nodes,
-    heap_end,
-    heap_job,
     started,
-    start_s,
+    clock,
 ):
     """Replay jobs until no instant before `until_s` is left.
 
     Parameters
     ----------
-    submit_s, runtime_s, estimate_s : ndarray of float64, shape (n_jobs,)
-        Submission (ascending), executed runtime at full frequency (positive) and estimated
-        runtime [s].
-    procs : ndarray of int64, shape (n_jobs,)
-        Processors that each job takes.
+    submit_s, estimate_s : ndarray of float64, shape (n_jobs,)
+        Submission (ascending) and estimated runtime [s].
     until_s : float
         Instants at or after this are left for later [s].
-    cluster, easy, ranked, profile, order, history, extras, nodes
+    cluster, easy, ranked, profile, order, history, extras, nodes, started, clock
         State and features, as :func:`~exawatt.replay.decide.decide` takes them.
-    heap_end, heap_job : ndarray, shape (max_running,)
-        Binary heap of real ends [s]; its size is ALIVE of the cluster.
-    started : ndarray of int64, shape (n_jobs,)
-        Receives the jobs in the order in which they are chosen.
-    start_s : ndarray of float64, shape (n_jobs,)
-        Receives the start of each job [s].
     """
-    counts = cluster.counts
     n = submit_s.size
-    submitted = counts[SUBMITTED]
-    alive = counts[ALIVE]
+    s = load_state(cluster)
+    submitted = cluster.counts[SUBMITTED]
+    next_submit = submit_s[u(submitted)] if submitted < n else np.inf
     while True:
-        now = np.inf
-        if submitted < n:
-            now = submit_s[submitted]
-        if alive > 0 and heap_end[0] < now:
-            now = heap_end[0]
-        if extras is not None and counts[HEAD] < counts[TAIL]:
+        now = min(next_submit, clock.end[u(s.last)])
+        if extras is not None and s.head < s.tail:
             now = min(now, extras.moments[0], extras.moments[1])
-        if history is not None and easy is not None and counts[HEAD] < counts[TAIL]:
-            now = min(now, next_overrun_s(cluster, history, cluster.clock[0]))
+        if profile is not None:
+            now = min(now, profile.next_s[0])
+        if history is not None and easy is not None and s.head < s.tail:
+            now = min(now, next_overrun_s(cluster, s.last, history))
         if now >= until_s:
             break
-        cluster.clock[0] = now
-        while alive > 0 and heap_end[0] <= now:
-            job = heap_job[0]
-            finish(
-                cluster,
-                job,
-                procs[job],
-                now,
-                runtime_s[job],
-                easy,
-                order,
-                history,
-                extras,
-                nodes,
-            )
-            alive -= 1
-            pop_end(heap_end, heap_job, alive)
-        while submitted < n and submit_s[submitted] <= now:
-            enqueue(
-                cluster,
-                submitted,
-                procs[submitted],
-                estimate_s[submitted],
-                order,
-                history,
-                extras,
-            )
+        if history is not None:
+            cluster.times[1] = now
+        s = _complete(cluster, s, now, easy, profile, order, history, extras, nodes, clock)
+        while next_submit <= now:
+            s = enqueue(cluster, s, submitted, estimate_s[u(submitted)], order, history, extras)
             submitted += 1
-        first = counts[STARTED]
-        decide(cluster, now, easy, ranked, profile, order, history, extras, nodes, started)
-        for i in range(first, counts[STARTED]):
-            job = started[i]
-            begin, executed = now, runtime_s[job]
-            if extras is not None:
-                executed *= extras.stretch[extras.level[job]]
-                begin = extras.begin_s[job]
-            start_s[job] = begin
-            push_end(heap_end, heap_job, alive, begin + executed, job)
-            alive += 1
+            next_submit = submit_s[u(submitted)] if submitted < n else np.inf
+        s = decide(
+            *(cluster, s, now, easy, ranked, profile, order, history, extras, nodes),
+            started,
+            clock,
+        )
+    cluster.counts[SUBMITTED] = submitted
+    store_state(cluster, s)
+
+
+@compiled_inline
+def _complete(cluster, s, now, easy, profile, order, history, extras, nodes, clock):  # type: ignore[no-untyped-def]
+    """Take the jobs that end now off the machine; where users' past counts, in trace order."""
+    if history is None:
+        last = s.last
+        while clock.end[u(last)] <= now:
+            job = clock.job[u(last)]
+            clock.end[u(last)] = -np.inf
+            last -= 1
+            runtime_s = clock.runtime_s[u(job)]
+            s = finish(
+                cluster, s, job, now, runtime_s, easy, profile, order, history, extras, nodes
+            )
+    else:
+        n, last = 0, s.last
+        while clock.end[last] <= now:
+            at = n
+            while at > 0 and clock.ended[at - 1] > clock.job[last]:
+                clock.ended[at] = clock.ended[at - 1]
+                at -= 1
+            clock.ended[at] = clock.job[last]
+            clock.end[last] = -np.inf
+            n += 1
+            last -= 1
+        for i in range(n):
+            job = clock.ended[i]
+            runtime_s = clock.runtime_s[job]
+            s = finish(
+                cluster, s, job, now, runtime_s, easy, profile, order, history, extras, nodes
+            )
+    return s

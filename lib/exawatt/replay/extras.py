@@ -7,13 +7,11 @@ from exawatt.replay.nodes import waking
 from exawatt.replay.state import (
     ASLEEP_MW,
     CAPPED,
-    FREE,
     FREE_GPUS,
-    HEAD,
+    GAP,
     HELD,
     LEFT_MW,
     SLEEPERS,
-    TAIL,
     compiled,
     compiled_inline,
 )
@@ -24,11 +22,11 @@ HOLD, RESOURCES, WAKING, CAP, BEHIND, RESERVATION = range(6)
 
 @compiled_inline
 def eligible(job, now, extras):  # type: ignore[no-untyped-def]
-    """Whether an entry of the queue is a job, and not held."""
-    there = job >= 0
+    """Whether a waiting job is not held."""
+    free = True
     if extras is not None:
-        there = there and extras.held_until[max(job, 0)] <= now
-    return there
+        free = extras.held_until[job] <= now
+    return free
 
 
 @compiled_inline
@@ -38,30 +36,34 @@ def starving(job, now, extras):  # type: ignore[no-untyped-def]
 
 
 @compiled_inline
-def level_for(cluster, job, procs, now, least, extras, nodes):  # type: ignore[no-untyped-def]
-    """Highest frequency level from `least` on at which a job fits now; -1 if there is none."""
+def level_for(s, job, procs, now, extras, nodes):  # type: ignore[no-untyped-def]
+    """Highest frequency level at which a job fits now; -1 if there is none."""
     level = 0
-    if procs > cluster.counts[FREE]:
+    if procs > s.free:
         level = -1
     elif extras is not None:
         if extras.gpus[job] > extras.amounts[FREE_GPUS]:
             level = -1
         else:
-            level = _level_under_cap(job, procs, now, least, extras, nodes)
+            level = _level_under_cap(job, procs, now, extras, nodes)
     return level
 
 
 @compiled
-def _level_under_cap(job, procs, now, least, extras, nodes):  # type: ignore[no-untyped-def]
-    level = least
+def _level_under_cap(job, procs, now, extras, nodes):  # type: ignore[no-untyped-def]
+    levels = extras.stretch.size
+    level = 0
     if extras.amounts[CAPPED] > 0:
         left = extras.amounts[LEFT_MW]
         if nodes is not None:
-            woken = waking(nodes, procs, now)[1]
-            left += extras.amounts[ASLEEP_MW] * (nodes.counts[SLEEPERS] - woken)
-        while level < extras.stretch.size and extras.mw[job, level] > left:
+            most = left + extras.amounts[ASLEEP_MW] * nodes.counts[SLEEPERS]
+            if extras.mw[job, levels - 1] > most:
+                level = levels
+            elif left < most:
+                left = most - extras.amounts[ASLEEP_MW] * waking(nodes, procs, now)[1]
+        while level < levels and extras.mw[job, level] > left:
             level += 1
-    return level if level < extras.stretch.size else -1
+    return level if level < levels else -1
 
 
 @compiled
@@ -122,20 +124,17 @@ def _until(forecast, issue, until_s):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def attribute(cluster, now, backfilling, extras, nodes):  # type: ignore[no-untyped-def]
+def attribute(cluster, s, now, backfilling, extras, nodes):  # type: ignore[no-untyped-def]
     """Find what each waiting job waits for after a pass; add up what it waited for so far."""
-    counts = cluster.counts
-    for slot in range(counts[HEAD], counts[TAIL]):
-        job = cluster.queue[slot]
-        if job >= 0:
+    for slot in range(s.head, s.tail):
+        procs = cluster.queue_procs[slot]
+        if procs != GAP:
+            job = cluster.queue[slot]
             if extras.held_until[job] > now:
                 cause = HOLD
-            elif (
-                cluster.queue_procs[slot] > counts[FREE]
-                or extras.gpus[job] > extras.amounts[FREE_GPUS]
-            ):
+            elif procs > s.free or extras.gpus[job] > extras.amounts[FREE_GPUS]:
                 cause = RESOURCES
-            elif _level_under_cap(job, cluster.queue_procs[slot], now, 0, extras, nodes) < 0:
+            elif _level_under_cap(job, procs, now, extras, nodes) < 0:
                 cause = CAP
             else:
                 cause = RESERVATION if backfilling else BEHIND

@@ -37,10 +37,8 @@ def new_order(
     n_users: int,
     first_s: float,
     scored_outside: bool,
-) -> Order | None:
-    """Order of the queue, or None for first come, first served."""
-    if policy.order == "fcfs" and not scored_outside:
-        return None
+) -> Order:
+    """Order of the queue."""
     n = len(demand)
     code = CODES[policy.order] if isinstance(policy.order, str) else MULTIFACTOR
     code = GIVEN if scored_outside else code
@@ -63,7 +61,7 @@ def new_order(
         demand.submit_s,
         demand.asked,
         np.zeros(n),
-        demand.gpus.astype(np.float64),
+        demand.asked_gpus.astype(np.float64),
         np.zeros(n),
         factors,
         user,
@@ -75,11 +73,8 @@ def new_order(
     )
 
 
-def new_ranked(demand: Demand, policy: Policy, scored_outside: bool) -> Ranked | None:
-    """Room for EASY to look at jobs out of order, or None if it never does."""
-    in_order = policy.order == "fcfs" and policy.backfill_order is None and not scored_outside
-    if policy.backfill != "easy" or in_order:
-        return None
+def new_ranked(demand: Demand, policy: Policy) -> Ranked:
+    """Room for EASY to look at jobs out of order."""
     n = len(demand)
     code = -1 if policy.backfill_order is None else CODES[policy.backfill_order]
     return Ranked(
@@ -94,7 +89,8 @@ def new_profile(n: int, max_running: int, policy: Policy) -> Profile | None:
     # Every running or waiting job adds at most two edges, and moving one makes two more at first.
     room = 2 * (max_running + n) + 8
     return Profile(
-        np.zeros(1, np.int64),
+        np.zeros(2, np.int64),
+        np.full(1, np.inf),
         np.empty(room),
         np.empty(room, np.int64),
         np.empty(room, np.int64),
@@ -106,10 +102,8 @@ def new_profile(n: int, max_running: int, policy: Policy) -> Profile | None:
     )
 
 
-def new_history(demand: Demand, policy: Policy, user: Integers, n_users: int) -> History | None:
-    """Users' past and corrections, or None."""
-    if policy.estimate != "last2" and policy.correction == "none":
-        return None
+def new_history(demand: Demand, policy: Policy, user: Integers, n_users: int) -> History:
+    """Users' past and corrections."""
     n = len(demand)
     return History(
         int(policy.estimate == "last2"),
@@ -138,7 +132,7 @@ def new_extras(
     rules = (policy.max_wait_s, policy.sleep_after_s, cap_w, policy.dvfs, policy.hold)
     if not causes and all(rule is None for rule in rules) and not demand.gpus.any():
         return None
-    n, most = len(demand), min(len(demand), partition.procs)
+    n = len(demand)
     floor_w, watts = partition.idle_w, demand.dynamic_w
     dvfs = policy.dvfs or FULL_FREQUENCY
     mw = np.ceil(dvfs.power_factor * watts[:, None] * MILLI).astype(np.int64)
@@ -162,8 +156,6 @@ def new_extras(
         demand.gpus,
         mw,
         dvfs.stretch,
-        np.empty(most, np.int64),
-        np.empty(most, np.int64),
         np.inf if policy.max_wait_s is None else float(policy.max_wait_s),
         forecast,
         forecast_s,

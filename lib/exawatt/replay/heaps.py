@@ -1,4 +1,4 @@
-"""Binary heaps in plain arrays: the real ends of jobs, and candidates in some order."""
+"""Binary heap in plain arrays: waiting jobs in some order."""
 
 from exawatt.replay.state import compiled_inline
 
@@ -53,41 +53,3 @@ def _move(ranked, source, to):  # type: ignore[no-untyped-def]
     ranked.key[to] = ranked.key[source]
     ranked.tie[to] = ranked.tie[source]
     ranked.slot[to] = ranked.slot[source]
-
-
-@compiled_inline
-def push_end(heap_end, heap_job, at, end, job):  # type: ignore[no-untyped-def]
-    """Put a job's end into the heap of `at` others; at one instant in trace order."""
-    while at > 0:
-        parent = (at - 1) >> 1
-        if heap_end[parent] < end or (heap_end[parent] == end and heap_job[parent] < job):
-            break
-        heap_end[at] = heap_end[parent]
-        heap_job[at] = heap_job[parent]
-        at = parent
-    heap_end[at] = end
-    heap_job[at] = job
-
-
-@compiled_inline
-def pop_end(heap_end, heap_job, size):  # type: ignore[no-untyped-def]
-    """Take the first end out of the heap; `size` entries remain."""
-    end, job = heap_end[size], heap_job[size]
-    at = 0
-    while True:
-        child = 2 * at + 1
-        if child >= size:
-            break
-        right = child + 1
-        if right < size and (
-            heap_end[right] < heap_end[child]
-            or (heap_end[right] == heap_end[child] and heap_job[right] < heap_job[child])
-        ):
-            child = right
-        if end < heap_end[child] or (end == heap_end[child] and job < heap_job[child]):
-            break
-        heap_end[at] = heap_end[child]
-        heap_job[at] = heap_job[child]
-        at = child
-    heap_end[at] = end
-    heap_job[at] = job

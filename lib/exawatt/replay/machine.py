@@ -1,26 +1,92 @@
 """What starting and ending a job does to the machine and the queue."""
 
+import numpy as np
+
 from exawatt.replay.extras import WAKING, settle
+from exawatt.replay.lanes import discard, insert, new_list, u
 from exawatt.replay.nodes import give_back, take, waking
 from exawatt.replay.state import (
-    ALIVE,
+    BLOCKED,
     CAPPED,
+    EXTRA,
     FREE,
     FREE_GPUS,
     GAP,
+    GAPS,
     HEAD,
+    LANES,
+    LAST,
     LEFT_MW,
-    RUNNING,
+    SEEN,
+    STARTED,
+    TAIL,
+    Cluster,
+    Integers,
+    State,
     compiled_inline,
 )
 
 
+def new_cluster(machine_procs: int, job_procs: Integers) -> Cluster:
+    """Empty machine of `machine_procs` processors, for jobs that take `job_procs` of them."""
+    n = job_procs.size
+    counts = np.zeros(11, np.int64)
+    counts[[FREE, LAST, EXTRA, BLOCKED]] = machine_procs, LANES - 1, -1, -1
+    room = n + 2 * LANES
+    queue_procs = np.full(room, GAP)
+    run_end, run_job = new_list(min(n, machine_procs))
+    return Cluster(
+        counts,
+        np.full(2, -np.inf),
+        run_end,
+        run_job,
+        job_procs,
+        np.full(n, np.nan),
+        np.empty(room, np.int64),
+        queue_procs,
+        np.empty(room),
+    )
+
+
 @compiled_inline
-def occupy(cluster, slot, now, level, easy, history, extras, nodes):  # type: ignore[no-untyped-def]
-    """Let the job in a queue slot take what it needs, at a frequency level; its start [s]."""
-    counts, job, procs = cluster.counts, cluster.queue[slot], cluster.queue_procs[slot]
-    counts[FREE] -= procs
-    counts[ALIVE] += 1
+def load_state(cluster):  # type: ignore[no-untyped-def]
+    """State as it was stored."""
+    c = cluster.counts
+    return State(
+        c[FREE],
+        c[LAST],
+        c[HEAD],
+        c[TAIL],
+        c[GAPS],
+        c[SEEN],
+        c[EXTRA],
+        c[STARTED],
+        cluster.times[0],
+    )
+
+
+@compiled_inline
+def store_state(cluster, s):  # type: ignore[no-untyped-def]
+    """Keep the state in the cluster's arrays."""
+    c = cluster.counts
+    c[FREE], c[LAST], c[HEAD], c[TAIL] = s.free, s.last, s.head, s.tail
+    c[GAPS], c[SEEN], c[EXTRA], c[STARTED] = s.gaps, s.seen, s.extra, s.started
+    cluster.times[0] = s.shadow
+
+
+@compiled_inline
+def occupy(cluster, s, slot, now, level, easy, history, extras, nodes, started, clock):  # type: ignore[no-untyped-def]
+    """Start the job in a queue slot at a frequency level.
+
+    Returns
+    -------
+    State
+        The slot is a gap then, unless it was the head's.
+    float
+        Start of the job [s], later than now if nodes must wake.
+    """
+    free, last, head, tail, gaps, seen, extra, n_started, shadow = s
+    job, procs = cluster.queue[u(slot)], cluster.queue_procs[u(slot)]
     begin, stretch = now, 1.0
     if extras is not None:
         stretch = extras.stretch[level]
@@ -38,39 +104,30 @@ def occupy(cluster, slot, now, level, easy, history, extras, nodes):  # type: ig
     if history is not None:
         history.begin_s[job] = begin
         history.stretch[job] = stretch
+    started[u(n_started)] = job
     if easy is not None:
-        _file(cluster, job, procs, begin + stretch * cluster.queue_estimate[slot], level, extras)
-    return begin
-
-
-@compiled_inline
-def _file(cluster, job, procs, end, level, extras):  # type: ignore[no-untyped-def]
-    """Put a job among the running by its expected end."""
-    run_end, run_job, run_procs = cluster.run_end, cluster.run_job, cluster.run_procs
-    at = cluster.counts[RUNNING]
-    while at > 0 and run_end[at - 1] > end:
-        run_end[at] = run_end[at - 1]
-        run_job[at] = run_job[at - 1]
-        run_procs[at] = run_procs[at - 1]
+        end = begin + cluster.queue_estimate[u(slot)]
         if extras is not None:
-            extras.run_gpus[at] = extras.run_gpus[at - 1]
-            extras.run_mw[at] = extras.run_mw[at - 1]
-        at -= 1
-    run_end[at] = end
-    run_job[at] = job
-    run_procs[at] = procs
+            end = begin + stretch * cluster.queue_estimate[u(slot)]
+        cluster.job_end[u(job)] = end
+        insert(cluster.run_end, cluster.run_job, last, end, job)
+    clock.start_s[u(job)] = begin
+    executed = clock.runtime_s[u(job)]
     if extras is not None:
-        extras.run_gpus[at] = extras.gpus[job]
-        extras.run_mw[at] = extras.mw[job, level]
-    cluster.counts[RUNNING] += 1
+        executed *= stretch
+    insert(clock.end, clock.job, last, begin + executed, job)
+    cluster.queue_procs[u(slot)] = GAP
+    if slot == head:
+        head += 1
+    else:
+        gaps += 1
+    s = State(free - procs, last + 1, head, tail, gaps, seen, extra, n_started + 1, shadow)
+    return s, begin
 
 
 @compiled_inline
-def release(cluster, job, procs, now, easy, extras, nodes):  # type: ignore[no-untyped-def]
-    """Take back what a job held."""
-    counts = cluster.counts
-    counts[FREE] += procs
-    counts[ALIVE] -= 1
+def release(cluster, s, job, now, easy, extras, nodes):  # type: ignore[no-untyped-def]
+    """Take back what a job held; nothing is known of the shadow then."""
     if extras is not None:
         extras.amounts[FREE_GPUS] += extras.gpus[job]
         if extras.amounts[CAPPED] > 0:
@@ -78,27 +135,6 @@ def release(cluster, job, procs, now, easy, extras, nodes):  # type: ignore[no-u
         if nodes is not None:
             give_back(nodes, job, now)
     if easy is not None:
-        run_end, run_job, run_procs = cluster.run_end, cluster.run_job, cluster.run_procs
-        n = counts[RUNNING]
-        at = 0
-        while run_job[at] != job:
-            at += 1
-        for i in range(at, n - 1):
-            run_end[i] = run_end[i + 1]
-            run_job[i] = run_job[i + 1]
-            run_procs[i] = run_procs[i + 1]
-            if extras is not None:
-                extras.run_gpus[i] = extras.run_gpus[i + 1]
-                extras.run_mw[i] = extras.run_mw[i + 1]
-        counts[RUNNING] = n - 1
-
-
-@compiled_inline
-def remove(cluster, slot):  # type: ignore[no-untyped-def]
-    """Take the job in a slot out of the queue."""
-    counts = cluster.counts
-    if slot == counts[HEAD]:
-        counts[HEAD] += 1
-    else:
-        cluster.queue[slot] = -1
-        counts[GAP] = max(counts[GAP], slot)
+        discard(cluster.run_end, cluster.run_job, s.last, cluster.job_end[u(job)], job)
+    free = s.free + cluster.job_procs[u(job)]
+    return State(free, s.last - 1, s.head, s.tail, s.gaps, 0, -1, s.started, s.shadow)

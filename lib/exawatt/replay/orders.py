@@ -8,12 +8,10 @@ import numpy as np
 from exawatt.replay.policy import Order as OrderName
 from exawatt.replay.state import (
     CAPPED,
-    FREE,
     FREE_GPUS,
-    HEAD,
+    GAP,
     LEFT_MW,
     NAN_SCORES,
-    TAIL,
     WHOLE_MW,
     compiled,
     compiled_inline,
@@ -92,17 +90,13 @@ def formula(code, submit_s, estimate_s, procs, wait_s):  # type: ignore[no-untyp
 
 
 @compiled
-def rescore(cluster, now, order, extras):  # type: ignore[no-untyped-def]
+def rescore(cluster, s, now, order, extras):  # type: ignore[no-untyped-def]
     """Score every waiting job anew, if scores change with time."""
     if order.dynamic == 1:
-        counts = cluster.counts
-        waiting = 0
-        for slot in range(counts[HEAD], counts[TAIL]):
-            waiting += cluster.queue[slot] >= 0
-        for slot in range(counts[HEAD], counts[TAIL]):
-            job = cluster.queue[slot]
-            if job >= 0:
-                _set_score(cluster, job, slot, now, waiting, order, extras)
+        waiting = s.tail - s.head - s.gaps
+        for slot in range(s.head, s.tail):
+            if cluster.queue_procs[slot] != GAP:
+                _set_score(cluster, s.free, slot, now, waiting, order, extras)
 
 
 @compiled
@@ -113,16 +107,17 @@ def score_new(cluster, job, slot, order):  # type: ignore[no-untyped-def]
         order.users[-1] += 1
     order.estimate_s[job] = cluster.queue_estimate[slot]
     if order.dynamic == 0 and order.code != GIVEN:
-        _set_score(cluster, job, slot, order.submit_s[job], 0, order, None)
+        _set_score(cluster, 0, slot, order.submit_s[job], 0, order, None)
 
 
 @compiled_inline
-def _set_score(cluster, job, slot, now, waiting, order, extras):  # type: ignore[no-untyped-def]
+def _set_score(cluster, free, slot, now, waiting, order, extras):  # type: ignore[no-untyped-def]
+    job = cluster.queue[slot]
     wait = now - order.submit_s[job]
     if order.code == MULTIFACTOR:
         value = _multifactor(order, job, wait)
     elif order.code == SCORER:
-        value = _network(cluster, job, slot, wait, waiting, order, extras)
+        value = _network(cluster, free, slot, wait, waiting, order, extras)
     else:
         estimate = order.estimate_s[job]
         value = formula(order.code, order.submit_s[job], estimate, order.asked[job], wait)
@@ -152,9 +147,10 @@ def charge(order, job, runtime_s, elapsed_s):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _network(cluster, job, slot, wait, waiting, order, extras):  # type: ignore[no-untyped-def]
+def _network(cluster, free, slot, wait, waiting, order, extras):  # type: ignore[no-untyped-def]
     """Output of a :class:`~exawatt.replay.rules.Scorer` for one job."""
-    estimate, free = order.estimate_s[job], cluster.counts[FREE]
+    job = cluster.queue[slot]
+    estimate = order.estimate_s[job]
     fits = cluster.queue_procs[slot] <= free
     left = 1.0
     if extras is not None:

@@ -44,12 +44,47 @@ def compiled_inline(function: Callable[..., Any]) -> Callable[..., Any]:
     return compiled(function, forceinline=True)
 
 
-# Slots of Cluster.counts: free processors; running jobs; the queue's first and one-past-last slot;
-# the slot before which every job was refused since a job last ended; the blocked head of the last
-# pass; jobs running or waking, and jobs submitted; scores that were no number; whether all that
-# happened since the last pass is submissions; jobs started; and the last gap in the queue.
-FREE, RUNNING, HEAD, TAIL, SEEN, BLOCKED, ALIVE, SUBMITTED, NAN_SCORES, QUIET, STARTED = range(11)
-GAP = 11
+#: Entries that one vector step handles.
+LANES = 8
+#: Size of a gap in the queue: it fits nowhere.
+GAP = 1 << 40
+
+
+class State(NamedTuple):
+    """Scalars of a machine: a tuple, so that a loop keeps them in registers.
+
+    Attributes
+    ----------
+    free : int
+        Free processors.
+    last : int
+        Last slot of the running jobs, ``LANES - 1`` when there is none.
+    head, tail, gaps : int
+        The queue's first and one-past-last slot, and the gaps between them.
+    seen : int
+        Slot before which every job was refused since a job last ended.
+    extra : int
+        Processors extra at the shadow time, -1 when the shadow is not known.
+    started : int
+        Jobs started so far.
+    shadow : float
+        Shadow time of the head [s].
+    """
+
+    free: int
+    last: int
+    head: int
+    tail: int
+    gaps: int
+    seen: int
+    extra: int
+    started: int
+    shadow: float
+
+
+# Slots of Cluster.counts: the integers of State in the same order, between calls; then jobs
+# submitted, the blocked head of the last pass, and scores that were no number.
+FREE, LAST, HEAD, TAIL, GAPS, SEEN, EXTRA, STARTED, SUBMITTED, BLOCKED, NAN_SCORES = range(11)
 
 
 class Cluster(NamedTuple):
@@ -57,25 +92,49 @@ class Cluster(NamedTuple):
 
     Attributes
     ----------
-    counts : ndarray of int64, shape (12,)
+    counts : ndarray of int64, shape (11,)
         See the names above.
-    clock : ndarray of float64, shape (1,)
-        The latest instant [s].
-    run_end, run_job, run_procs : ndarray, shape (max_running,)
-        Running jobs by ascending expected end [s]; kept only for backfilling.
-    queue, queue_procs, queue_estimate : ndarray, shape (capacity,)
+    times : ndarray of float64, shape (2,)
+        Shadow time of State between calls, and the latest instant [s].
+    run_end, run_job : ndarray, shape (max_running + 24,)
+        Running jobs by descending expected end [s], see :mod:`~exawatt.replay.lanes`; kept only
+        for backfilling.
+    job_procs, job_end : ndarray, shape (capacity,)
+        By job: processors that it takes, and, while it runs, its expected end [s].
+    queue, queue_procs, queue_estimate : ndarray, shape (capacity + 16,)
         Waiting jobs in order of submission, with the processors they take and their estimated
-        runtimes [s]. A job of -1 is a gap.
+        runtimes [s]. Slots without a job have a size of GAP, eight behind the tail too.
     """
 
     counts: np.ndarray
-    clock: np.ndarray
+    times: np.ndarray
     run_end: np.ndarray
     run_job: np.ndarray
-    run_procs: np.ndarray
+    job_procs: np.ndarray
+    job_end: np.ndarray
     queue: np.ndarray
     queue_procs: np.ndarray
     queue_estimate: np.ndarray
+
+
+class Clock(NamedTuple):
+    """What a replay knows and a scheduler may not.
+
+    Attributes
+    ----------
+    end, job : ndarray, shape (max_running + 24,)
+        Running jobs by descending real end [s].
+    runtime_s, start_s : ndarray, shape (capacity,)
+        By job: executed runtime at full frequency, and start [s].
+    ended : ndarray of int64, shape (max_running,)
+        Room for the jobs that end in one instant.
+    """
+
+    end: np.ndarray
+    job: np.ndarray
+    runtime_s: np.ndarray
+    start_s: np.ndarray
+    ended: np.ndarray
 
 
 class Order(NamedTuple):
@@ -145,8 +204,10 @@ class Profile(NamedTuple):
 
     Attributes
     ----------
-    size : ndarray of int64, shape (1,)
-        Number of steps.
+    size : ndarray of int64, shape (2,)
+        Number of steps, and whether all that happened since the last pass is submissions.
+    next_s : ndarray of float64, shape (1,)
+        When the earliest reservation begins [s]; infinite while a job is past its expected end.
     time, procs, gpus, mw : ndarray, shape (2 * (max_running + capacity) + 4,)
         From each time on so much is free, until the next: processors, thousandths of GPUs, mW.
     reserved_s : ndarray, shape (capacity,)
@@ -156,6 +217,7 @@ class Profile(NamedTuple):
     """
 
     size: np.ndarray
+    next_s: np.ndarray
     time: np.ndarray
     procs: np.ndarray
     gpus: np.ndarray
@@ -213,8 +275,6 @@ class Extras(NamedTuple):
         By job and frequency level: what it adds under a cap [mW].
     stretch : ndarray, shape (n_levels,)
         How many times as long a job takes at each level.
-    run_gpus, run_mw : ndarray of int64, shape (max_running,)
-        Of running jobs, in the order of Cluster.run_end.
     max_wait_s : float
         Wait beyond which a job starves [s].
     forecast : ndarray, shape (n_issues, n_leads + 1)
@@ -236,8 +296,6 @@ class Extras(NamedTuple):
     gpus: np.ndarray
     mw: np.ndarray
     stretch: np.ndarray
-    run_gpus: np.ndarray
-    run_mw: np.ndarray
     max_wait_s: float
     forecast: np.ndarray
     forecast_s: float
@@ -306,24 +364,6 @@ class Nodes(NamedTuple):
     log_node: np.ndarray
     log_since: np.ndarray
     log_until: np.ndarray
-
-
-def new_cluster(capacity: int, machine_procs: int) -> Cluster:
-    """Empty machine of `machine_procs` processors, for at most `capacity` jobs at once."""
-    counts = np.zeros(12, np.int64)
-    counts[FREE] = machine_procs
-    counts[BLOCKED] = counts[GAP] = -1
-    most = min(capacity, machine_procs)
-    return Cluster(
-        counts,
-        np.full(1, -np.inf),
-        np.empty(most, np.float64),
-        np.empty(most, np.int64),
-        np.empty(most, np.int64),
-        np.empty(capacity, np.int64),
-        np.empty(capacity, np.int64),
-        np.empty(capacity, np.float64),
-    )
 
 
 def new_nodes(

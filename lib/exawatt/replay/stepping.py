@@ -13,9 +13,19 @@ from exawatt.replay.decide import decide, enqueue, finish
 from exawatt.replay.demand import demands
 from exawatt.replay.engine import Engine, Started
 from exawatt.replay.estimates import next_overrun_s
+from exawatt.replay.machine import load_state, store_state
 from exawatt.replay.policy import Policy
 from exawatt.replay.requests import RunningQuantile
-from exawatt.replay.state import ALIVE, FREE, HEAD, STARTED, SUBMITTED, TAIL, Integers
+from exawatt.replay.state import (
+    FREE,
+    GAP,
+    HEAD,
+    LANES,
+    LAST,
+    SUBMITTED,
+    TAIL,
+    Integers,
+)
 from exawatt.stats import Floats
 from exawatt.workload import Workload
 
@@ -70,7 +80,7 @@ class Stepper:
             causes,
             scored_outside,
         )
-        self._earlier = RunningQuantile()
+        self._earlier = [RunningQuantile()]
         self._rows = 0
         self._jobs: dict[int, int] = {}
 
@@ -87,7 +97,8 @@ class Stepper:
         """Rows of the jobs in the queue, held ones included, in order of submission."""
         cluster, demand = self.engine.cluster, self.engine.demand
         assert demand is not None
-        rows: Integers = demand.row[cluster.queue[cluster.counts[HEAD] : cluster.counts[TAIL]]]
+        slots = np.arange(cluster.counts[HEAD], cluster.counts[TAIL])
+        rows: Integers = demand.row[cluster.queue[slots[cluster.queue_procs[slots] != GAP]]]
         return rows
 
     @property
@@ -112,9 +123,11 @@ class Stepper:
         moments = [np.inf]
         if engine.extras is not None:
             moments += list(engine.extras.moments)
+        if engine.profile is not None:
+            moments.append(engine.profile.next_s[0])
         if engine.history is not None and engine.easy is not None:
-            clock = engine.cluster.clock[0]
-            moments.append(next_overrun_s(engine.cluster, engine.history, clock))
+            last = engine.cluster.counts[LAST]
+            moments.append(next_overrun_s(engine.cluster, last, engine.history))
         return float(min(moments))
 
     @property
@@ -123,17 +136,16 @@ class Stepper:
         engine = self.engine
         if engine.demand is None:
             return np.inf
-        counts = engine.cluster.counts
+        counts, clock = engine.cluster.counts, engine.clock
         submissions = engine.demand.submit_s[counts[SUBMITTED] :][:1]
-        ends = engine.heap_end[: counts[ALIVE]]
-        return float(min([*submissions, *ends, self.next_timer_s]))
+        return float(min([*submissions, clock.end[counts[LAST]], self.next_timer_s]))
 
     def step(self) -> Started:
         """Handle the next instant by the jobs' own runtimes; return the jobs started."""
         engine, now = self.engine, self.next_s
         assert engine.demand is not None
-        alive = engine.cluster.counts[ALIVE]
-        ended = np.sort(engine.heap_job[:alive][engine.heap_end[:alive] <= now])
+        running = slice(LANES, engine.cluster.counts[LAST] + 1)
+        ended = np.sort(engine.clock.job[running][engine.clock.end[running] <= now])
         return self.instant(now, engine.demand.row[ended])
 
     def instant(self, now_s: float, ended: Sequence[int] | Integers = ()) -> Started:
@@ -159,43 +171,40 @@ class Stepper:
         engine = self.engine
         if engine.demand is None:
             raise ValueError("no job was announced; call add first.")
-        demand = engine.demand
-        cluster, easy, ranked, profile, order, history, extras, nodes = engine.state
-        counts = cluster.counts
-        if now_s < cluster.clock[0]:
-            raise ValueError(f"now_s(={now_s}) lies before the last instant {cluster.clock[0]}.")
-        cluster.clock[0] = now_s
+        demand, cluster, counts = engine.demand, engine.cluster, engine.cluster.counts
+        if now_s < cluster.times[1]:
+            raise ValueError(f"now_s(={now_s}) lies before the last instant {cluster.times[1]}.")
+        cluster.times[1] = now_s
+        _, easy, ranked, profile, order, history, extras, nodes = engine.state
+        s = load_state(cluster)
         for row in ended:
-            job = self._end(int(row))
-            procs, runtime_s = demand.procs[job], demand.runtime_s[job]
-            finish(cluster, job, procs, now_s, runtime_s, easy, order, history, extras, nodes)
+            job = self._end(int(row), s.last)
+            runtime_s = demand.runtime_s[job]
+            s = finish(
+                cluster, s, job, now_s, runtime_s, easy, profile, order, history, extras, nodes
+            )
         while counts[SUBMITTED] < len(demand) and demand.submit_s[counts[SUBMITTED]] <= now_s:
             job = int(counts[SUBMITTED])
-            procs, estimate_s = demand.procs[job], demand.estimate_s[job]
-            enqueue(cluster, job, procs, estimate_s, order, history, extras)
-        alive, first = int(counts[ALIVE]), int(counts[STARTED])
-        decide(
-            *(cluster, now_s, easy, ranked, profile, order, history, extras, nodes),
+            s = enqueue(cluster, s, job, demand.estimate_s[job], order, history, extras)
+            counts[SUBMITTED] += 1
+        first = s.started
+        s = decide(
+            *(cluster, s, now_s, easy, ranked, profile, order, history, extras, nodes),
             engine.started,
+            engine.clock,
         )
-        jobs = engine.started[first : counts[STARTED]]
-        engine.start_s[jobs] = now_s if extras is None else extras.begin_s[jobs]
+        store_state(cluster, s)
         started = engine.take_started(first)
         assert started is not None
-        engine.heap_job[alive : counts[ALIVE]] = jobs
-        engine.heap_end[alive : counts[ALIVE]] = started.start_s + started.runtime_s
         return started
 
-    def _end(self, row: int) -> int:
+    def _end(self, row: int, last: int) -> int:
         """Take a job off the list of those that run; its number in the kernel."""
-        engine = self.engine
-        job, alive = self._jobs.get(row, -1), engine.cluster.counts[ALIVE]
-        found = np.flatnonzero(engine.heap_job[:alive] == job)
+        clock, job = self.engine.clock, self._jobs.get(row, -1)
+        found = LANES + np.flatnonzero(clock.job[LANES : last + 1] == job)
         if not found.size:
             raise ValueError(f"the job in row {row} does not run, so that it cannot end.")
-        last = alive - 1
-        engine.heap_job[found[0]], engine.heap_end[found[0]] = (
-            engine.heap_job[last],
-            engine.heap_end[last],
-        )
+        for array in (clock.end, clock.job):
+            array[found[0] : last] = array[found[0] + 1 : last + 1].copy()
+        clock.end[last] = -np.inf
         return job

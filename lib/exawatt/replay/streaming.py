@@ -50,7 +50,8 @@ def replay_chunks(
     """
     policy = Policy.of(policy)
     engines: list[Engine] = []
-    earlier, rows, last_s = RunningQuantile(), 0, -np.inf
+    earlier: list[RunningQuantile] = []
+    rows, last_s = 0, -np.inf
     for chunk in chunks:
         if len(chunk) == 0:
             continue
@@ -62,6 +63,7 @@ def replay_chunks(
             )
         platform = platform or Platform.stand_in(chunk)
         engines = engines or new_engines(chunk, policy, platform, forecast, causes)
+        earlier = earlier or [RunningQuantile() for _ in platform.partitions]
         parts = demands(chunk, platform, policy, earlier, rows)
         for engine, demand in zip(engines, parts, strict=True):
             engine.add(demand)
