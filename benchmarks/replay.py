@@ -42,9 +42,9 @@ def policies(workload: ew.Workload) -> dict[str, ew.Policy]:
     easy = ew.Policy(backfill="easy")
     everything = {
         "sleep_after_s": 600.0,
-        "power_cap_w": 0.9 * full_w,
+        "power_cap_w": full_w,
         "dvfs": ew.Dvfs(),
-        "hold": ew.CarbonHold(4 * 3600.0),
+        "hold": ew.CarbonHold(3600.0),
     }
     return {
         "FCFS": ew.Policy(),

@@ -10,7 +10,7 @@ import pytest
 
 TESTS = Path(__file__).parents[1]
 LIBRARY = TESTS.parent / "lib"
-RULE = "in_time = now + estimate[u(slot)] <= shadow"
+RULE = "size, in_time = procs[u(slot)], now + estimate[u(slot)] <= shadow"
 
 
 def outcomes(library: Path) -> dict[str, str]:
