@@ -168,7 +168,7 @@ class Stepper:
         ValueError
             The instant lies in the past, or a job that ended was not running.
         """
-        engine = self.engine
+        engine, now_s = self.engine, float(now_s)
         if engine.demand is None:
             raise ValueError("no job was announced; call add first.")
         demand, cluster, counts = engine.demand, engine.cluster, engine.cluster.counts
