@@ -53,7 +53,18 @@ _OF_MACHINE = {
     "history": ("last_s", "completed"),
     "extras": ("amounts", "moments"),
     "nodes": (
-        *("counts", "taken", "free", "state", "since", "ready", "before", "after", "next_proc"),
+        *(
+            "counts",
+            "taken",
+            "free",
+            "state",
+            "since",
+            "ready",
+            "room",
+            "before",
+            "after",
+            "next_proc",
+        ),
     ),
 }
 

@@ -1,5 +1,6 @@
 """Nodes: which of them a job takes, and which of them sleep."""
 
+from exawatt.replay.lanes import lowest_bit
 from exawatt.replay.state import (
     ASLEEP,
     AWAKE,
@@ -24,6 +25,7 @@ def fall_asleep(nodes, now):  # type: ignore[no-untyped-def]
         _unlink(nodes, node)
         _append(nodes, node, falling)
         nodes.state[node] = FALLING
+        _move_bit(nodes, node, 0, 1)
         nodes.counts[AWAKE_FREE] -= nodes.free[node]
     while True:
         node = nodes.after[falling]
@@ -69,14 +71,17 @@ def waking(nodes, procs, now):  # type: ignore[no-untyped-def]
     if procs > nodes.counts[AWAKE_FREE] or nodes.ready[nodes.free.size] > now:
         lacking = procs
         for others in range(2):
-            node = 0
-            while lacking > 0 and node < nodes.free.size:
-                if nodes.free[node] > 0 and (nodes.state[node] != AWAKE) == (others == 1):
+            word = 0
+            while lacking > 0 and word < nodes.room.shape[1]:
+                bits = nodes.room[others, word]
+                while lacking > 0 and bits != 0:
+                    node = 32 * word + lowest_bit(bits)
+                    bits &= bits - 1
                     lacking -= nodes.free[node]
                     begin = max(begin, ready_s(nodes, node, now))
                     if nodes.state[node] == ASLEEP:
                         woken += 1
-                node += 1
+                word += 1
     return begin, woken
 
 
@@ -86,9 +91,12 @@ def take(nodes, job, procs, now):  # type: ignore[no-untyped-def]
     lacking = procs
     last = -1
     for others in range(2):
-        node = 0
-        while lacking > 0 and node < nodes.free.size:
-            if nodes.free[node] > 0 and (nodes.state[node] != AWAKE) == (others == 1):
+        word = 0
+        while lacking > 0 and word < nodes.room.shape[1]:
+            bits = nodes.room[others, word]
+            while lacking > 0 and bits != 0:
+                node = 32 * word + lowest_bit(bits)
+                bits &= bits - 1
                 if nodes.free[node] == nodes.first_proc[node + 1] - nodes.first_proc[node]:
                     _leave_idle(nodes, node, now)
                 proc = nodes.first_proc[node]
@@ -104,7 +112,9 @@ def take(nodes, job, procs, now):  # type: ignore[no-untyped-def]
                         nodes.free[node] -= 1
                         nodes.counts[AWAKE_FREE] -= 1
                     proc += 1
-            node += 1
+                if nodes.free[node] == 0:
+                    nodes.room[0, word] &= ~(1 << (node & 31))
+            word += 1
     nodes.next_proc[last] = -1
 
 
@@ -116,6 +126,7 @@ def give_back(nodes, job, now):  # type: ignore[no-untyped-def]
         node = nodes.node[proc]
         nodes.taken[proc] = False
         nodes.free[node] += 1
+        nodes.room[0, node >> 5] |= 1 << (node & 31)
         nodes.counts[AWAKE_FREE] += 1
         if nodes.free[node] == nodes.first_proc[node + 1] - nodes.first_proc[node]:
             nodes.since[node] = now
@@ -139,7 +150,15 @@ def _leave_idle(nodes, node, now):  # type: ignore[no-untyped-def]
         nodes.log_until[log] = now
         nodes.counts[LOGGED] = log + 1
         nodes.state[node] = AWAKE
+        _move_bit(nodes, node, 1, 0)
         nodes.counts[AWAKE_FREE] += nodes.free[node]
+
+
+@compiled_inline
+def _move_bit(nodes, node, source, to):  # type: ignore[no-untyped-def]
+    bit = 1 << (node & 31)
+    nodes.room[source, node >> 5] &= ~bit
+    nodes.room[to, node >> 5] |= bit
 
 
 @compiled_inline

@@ -337,6 +337,8 @@ class Nodes(NamedTuple):
         a job left [s].
     ready : ndarray, shape (nodes + 1,)
         When each node that was woken is awake, and the latest of them [s].
+    room : ndarray of int64, shape (2, nodes // 32 + 1)
+        Nodes with a free processor, awake ones and others, as 32 bits an entry.
     before, after : ndarray of int64, shape (nodes + 2,)
         Doubly linked lists of idle nodes in the order in which jobs left them: awake ones around
         entry `nodes`, falling ones around entry ``nodes + 1``.
@@ -357,6 +359,7 @@ class Nodes(NamedTuple):
     state: np.ndarray
     since: np.ndarray
     ready: np.ndarray
+    room: np.ndarray
     before: np.ndarray
     after: np.ndarray
     job_proc: np.ndarray
@@ -384,6 +387,8 @@ def new_nodes(
     before[0], after[nodes - 1] = nodes, nodes
     before[nodes], after[nodes] = nodes - 1, 0
     before[nodes + 1], after[nodes + 1] = nodes + 1, nodes + 1
+    room = np.zeros((2, nodes // 32 + 1), np.int64)
+    np.bitwise_or.at(room[0], np.arange(nodes) >> 5, np.left_shift(1, np.arange(nodes) & 31))
     return Nodes(
         np.array([procs, 0, 0], np.int64),
         float(sleep_after_s),
@@ -396,6 +401,7 @@ def new_nodes(
         np.zeros(nodes, np.int64),
         np.full(nodes, float(first_s)),
         np.full(nodes + 1, float(first_s)),
+        room,
         before,
         after,
         np.full(capacity, -1, np.int64),
