@@ -5,12 +5,16 @@ By the kernel, step by step, and by the definition.
 """
 
 import numpy as np
+import pytest
 from builders import make_workload
 from numpy.testing import assert_array_equal
 from reference import Job, replay
 
 import exawatt as ew
 from exawatt.replay.stepping import Stepper
+
+# Each way to combine features is compiled first.
+pytestmark = pytest.mark.timeout(1800)
 
 # Three of four processors until 100; the head wants all four; the last fits beside, until 100.
 JOBS = [(0.0, 3, 100.0, 100.0), (10.0, 4, 50.0, 50.0), (20.0, 1, 80.0, 80.0)]

@@ -12,6 +12,8 @@ import exawatt as ew
 from exawatt.replay.stepping import Stepper
 from exawatt.replay.streaming import replay_chunks
 
+# Each way to combine features is compiled first.
+pytestmark = pytest.mark.timeout(1800)
 FULL_W = 16 * 190.738
 HOURS = 3600.0
 POLICIES = {

@@ -14,6 +14,8 @@ from strategies import Case, as_platform, as_policy, as_workload, cases, job_lis
 
 import exawatt as ew
 
+# Each way to combine features is compiled first.
+pytestmark = pytest.mark.timeout(1800)
 Drawn = tuple[list[Job], int]
 NAMES = ["fcfs", "easy", "fcfs+easy"]
 

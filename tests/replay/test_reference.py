@@ -10,6 +10,8 @@ from reference import Run, simulate
 from reference_terms import CAUSES
 from strategies import Case, cases, replay_case
 
+# Each way to combine features is compiled first.
+pytestmark = pytest.mark.timeout(1800)
 EXAMPLES = {"none": 1500, "easy": 2000, "conservative": 1500, "hold": 800}
 DRAWN: Counter[str] = Counter()
 
