@@ -2,16 +2,11 @@
 
 import numpy as np
 
+from exawatt.replay.compiling import compiled, compiled_inline
 from exawatt.replay.extras import eligible, held_back, starving
 from exawatt.replay.heaps import pop, push
 from exawatt.replay.machine import occupy
-from exawatt.replay.state import (
-    CAPPED,
-    FREE_GPUS,
-    GAP,
-    LEFT_MW,
-    compiled,
-)
+from exawatt.replay.state import CAPPED, FREE_GPUS, GAP, LEFT_MW
 
 
 @compiled
@@ -59,12 +54,8 @@ def place_jobs(cluster, s, now, profile, order, history, extras, nodes, started,
 @compiled
 def _place(cluster, s, slot, now, profile, history, extras, nodes, started, clock):  # type: ignore[no-untyped-def]
     """Start a job, or reserve the earliest time from which it fits for its whole estimate."""
-    job, procs = cluster.queue[slot], cluster.queue_procs[slot]
-    length, gpus, mw = cluster.queue_estimate[slot], np.int64(0), np.int64(0)
-    if extras is not None:
-        length *= extras.stretch[0]
-        gpus = extras.gpus[job]
-        mw = extras.mw[job, 0] * extras.amounts[CAPPED]
+    job = cluster.queue[slot]
+    length, procs, gpus, mw = _needs(cluster, slot, extras)
     begin = profile.reserved_s[job]
     if begin < np.inf:
         _change(profile, begin, begin + length, procs, gpus, mw, extras)
@@ -77,6 +68,18 @@ def _place(cluster, s, slot, now, profile, history, extras, nodes, started, cloc
         s, start = occupy(cluster, s, slot, now, 0, True, history, extras, nodes, started, clock)
         _change(profile, now, start + length, -procs, -gpus, -mw, extras)
     return s
+
+
+@compiled_inline
+def _needs(cluster, slot, extras):  # type: ignore[no-untyped-def]
+    """For how long [s] the job in a slot needs how many processors, GPU thousandths and mW."""
+    job = cluster.queue[slot]
+    length, gpus, mw = cluster.queue_estimate[slot], np.int64(0), np.int64(0)
+    if extras is not None:
+        length *= extras.stretch[0]
+        gpus = extras.gpus[job]
+        mw = extras.mw[job, 0] * extras.amounts[CAPPED]
+    return length, cluster.queue_procs[slot], gpus, mw
 
 
 @compiled
@@ -217,10 +220,6 @@ def _rebuild(cluster, s, now, profile, extras):  # type: ignore[no-untyped-def]
     for slot in range(s.head, s.tail):
         job = cluster.queue[slot]
         if cluster.queue_procs[slot] != GAP and profile.reserved_s[job] < np.inf:
-            length, gpus, mw = cluster.queue_estimate[slot], np.int64(0), np.int64(0)
-            if extras is not None:
-                length *= extras.stretch[0]
-                gpus = extras.gpus[job]
-                mw = extras.mw[job, 0] * extras.amounts[CAPPED]
+            length, taken, taken_gpus, taken_mw = _needs(cluster, slot, extras)
             begin = profile.reserved_s[job]
-            _change(profile, begin, begin + length, -cluster.queue_procs[slot], -gpus, -mw, extras)
+            _change(profile, begin, begin + length, -taken, -taken_gpus, -taken_mw, extras)

@@ -6,26 +6,16 @@ machine by other means, an environment or a protocol; so are :func:`enqueue` and
 
 import numpy as np
 
+from exawatt.replay.compiling import compiled, compiled_inline
 from exawatt.replay.conservative import place_jobs
 from exawatt.replay.estimates import correct, learn, predict
 from exawatt.replay.extras import attribute, eligible, held_back, level_for, starving
 from exawatt.replay.heaps import pop, push
 from exawatt.replay.lanes import fitting8, lowest_bit, startable8, u
-from exawatt.replay.machine import occupy, release
+from exawatt.replay.machine import close_gaps, occupy, release
 from exawatt.replay.nodes import fall_asleep, next_asleep_s, waking
 from exawatt.replay.orders import FCFS, charge, formula, rescore, score_new
-from exawatt.replay.state import (
-    BLOCKED,
-    CAPPED,
-    FREE_GPUS,
-    GAP,
-    HELD,
-    LANES,
-    LEFT_MW,
-    State,
-    compiled,
-    compiled_inline,
-)
+from exawatt.replay.state import BLOCKED, CAPPED, FREE_GPUS, GAP, LANES, LEFT_MW, State
 
 #: So few candidates are looked at one by one: their vectors were stored a moment ago.
 FEW = 4
@@ -115,7 +105,7 @@ def decide(  # type: ignore[no-untyped-def]
                     started,
                     clock,
                 )
-    s = _close_gaps(cluster, s)
+    s = close_gaps(cluster, s)
     if extras is not None:
         attribute(cluster, s, now, easy is not None, extras, nodes)
         extras.moments[1] = np.inf
@@ -131,7 +121,6 @@ def _timers(now, profile, extras, nodes):  # type: ignore[no-untyped-def]
         profile.size[1] = 0
     if extras.moments[0] <= now:
         extras.moments[0] = np.inf
-        extras.amounts[HELD] = 0
     if nodes is not None:
         fall_asleep(nodes, now)
 
@@ -378,27 +367,3 @@ def _freed(free, gpus, mw, job, procs, extras):  # type: ignore[no-untyped-def]
         if extras.amounts[CAPPED] > 0:
             mw += extras.mw[job, extras.level[job]]
     return free, gpus, mw
-
-
-@compiled_inline
-def _close_gaps(cluster, s):  # type: ignore[no-untyped-def]
-    """Empty an empty queue; move the jobs to its front when gaps are half of it."""
-    free, last, head, tail, gaps, seen, extra, n_started, shadow = s
-    waiting = tail - head - gaps
-    if waiting == 0:
-        head = tail = gaps = seen = 0
-        extra = -1
-    elif tail > 2 * waiting + 16:
-        queue, procs, estimate = cluster.queue, cluster.queue_procs, cluster.queue_estimate
-        to = 0
-        for slot in range(head, tail):
-            size = procs[u(slot)]
-            queue[u(to)] = queue[u(slot)]
-            procs[u(to)] = size
-            estimate[u(to)] = estimate[u(slot)]
-            to += size != GAP
-        for slot in range(to, tail):
-            procs[u(slot)] = GAP
-        # The seen ones are those of this pass: all.
-        head, tail, gaps, seen = 0, to, 0, min(seen, to)
-    return State(free, last, head, tail, gaps, seen, extra, n_started, shadow)

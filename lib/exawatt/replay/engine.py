@@ -42,9 +42,7 @@ _OF_JOBS = {
     "order": ("estimate_s", "score"),
     "profile": ("reserved_s",),
     "history": ("estimate_s", "begin_s", "stretch", "overruns"),
-    "extras": (
-        *("level", "chosen_s", "begin_s", "held_s", "held_until", "cause", "since", "waits"),
-    ),
+    "extras": tuple("level chosen_s begin_s held_s held_until cause since waits".split()),
     "nodes": ("job_proc",),
 }
 # Of the machine and its users: kept when jobs are added.
@@ -52,20 +50,7 @@ _OF_MACHINE = {
     "order": ("usage", "users"),
     "history": ("last_s", "completed"),
     "extras": ("amounts", "moments"),
-    "nodes": (
-        *(
-            "counts",
-            "taken",
-            "free",
-            "state",
-            "since",
-            "ready",
-            "room",
-            "before",
-            "after",
-            "next_proc",
-        ),
-    ),
+    "nodes": tuple("counts taken free state since ready room before after next_proc".split()),
 }
 
 

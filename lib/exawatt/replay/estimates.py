@@ -2,8 +2,9 @@
 
 from math import inf
 
+from exawatt.replay.compiling import compiled
 from exawatt.replay.lanes import discard, insert
-from exawatt.replay.state import State, compiled
+from exawatt.replay.state import State
 
 NO_CORRECTION, TO_REQUEST, INCREMENTS, DOUBLING = range(4)
 CORRECTIONS = {"none": 0, "request": 1, "increments": 2, "doubling": 3}

@@ -2,11 +2,12 @@
 
 import numpy as np
 
+from exawatt.replay.compiling import compiled, compiled_inline
 from exawatt.replay.decide import decide, enqueue, finish
 from exawatt.replay.estimates import next_overrun_s
 from exawatt.replay.lanes import u
 from exawatt.replay.machine import load_state, store_state
-from exawatt.replay.state import SUBMITTED, compiled, compiled_inline
+from exawatt.replay.state import SUBMITTED
 
 
 @compiled
@@ -42,12 +43,8 @@ def run(  # type: ignore[no-untyped-def]
     next_submit = submit_s[u(submitted)] if submitted < n else np.inf
     while True:
         now = min(next_submit, clock.end[u(s.last)])
-        if extras is not None and s.head < s.tail:
-            now = min(now, extras.moments[0], extras.moments[1])
-        if profile is not None:
-            now = min(now, profile.next_s[0])
-        if history is not None and easy is not None and s.head < s.tail:
-            now = min(now, next_overrun_s(cluster, s.last, history))
+        if extras is not None or profile is not None or history is not None:
+            now = min(now, next_timer_s(cluster, s, easy, profile, history, extras))
         if now >= until_s:
             break
         if history is not None:
@@ -64,6 +61,20 @@ def run(  # type: ignore[no-untyped-def]
         )
     cluster.counts[SUBMITTED] = submitted
     store_state(cluster, s)
+
+
+@compiled_inline
+def next_timer_s(cluster, s, easy, profile, history, extras):  # type: ignore[no-untyped-def]
+    """Next instant that neither a submission nor a completion brings about [s]."""
+    moment = np.inf
+    if s.head < s.tail:
+        if extras is not None:
+            moment = min(extras.moments[0], extras.moments[1])
+        if profile is not None:
+            moment = min(moment, profile.next_s[0])
+        if history is not None and easy is not None:
+            moment = min(moment, next_overrun_s(cluster, s.last, history))
+    return moment
 
 
 @compiled_inline

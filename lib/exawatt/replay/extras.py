@@ -3,18 +3,9 @@
 import numpy as np
 
 from exawatt.intensity import HALF_HOUR_S, YEAR_HALF_HOURS
+from exawatt.replay.compiling import compiled, compiled_inline
 from exawatt.replay.nodes import waking
-from exawatt.replay.state import (
-    ASLEEP_MW,
-    CAPPED,
-    FREE_GPUS,
-    GAP,
-    HELD,
-    LEFT_MW,
-    SLEEPERS,
-    compiled,
-    compiled_inline,
-)
+from exawatt.replay.state import ASLEEP_MW, CAPPED, FREE_GPUS, GAP, LEFT_MW, SLEEPERS
 
 CAUSES = ("hold", "resources", "waking", "cap", "order", "reservation")
 HOLD, RESOURCES, WAKING, CAP, BEHIND, RESERVATION = range(6)
@@ -90,7 +81,6 @@ def held_back(job, estimate_s, now, extras):  # type: ignore[no-untyped-def]
             extras.held_until[job] = tick
             extras.held_s[job] += tick - now
             extras.moments[0] = min(extras.moments[0], tick)
-            extras.amounts[HELD] += 1
     return held
 
 

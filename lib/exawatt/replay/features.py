@@ -9,7 +9,6 @@ from exawatt.replay.orders import CODES, DYNAMIC, GIVEN, MULTIFACTOR, SCORER
 from exawatt.replay.policy import Policy
 from exawatt.replay.rules import FEATURES, Dvfs, Multifactor, Scorer
 from exawatt.replay.state import (
-    CAPPED,
     Extras,
     History,
     Integers,
@@ -146,9 +145,8 @@ def new_extras(
     if cap_w is not None:
         _refuse_cap(demand, partition, cap_w, whole, mw[:, -1])
     amounts = np.array(
-        [partition.gpus * MILLI, whole, whole, floor_mw - sleep_mw, cap_w is not None, 0], np.int64
+        [partition.gpus * MILLI, whole, whole, floor_mw - sleep_mw, cap_w is not None], np.int64
     )
-    assert amounts[CAPPED] in (0, 1)
     hold = policy.hold
     return Extras(
         amounts,

@@ -1,6 +1,6 @@
 """Binary heap in plain arrays: waiting jobs in some order."""
 
-from exawatt.replay.state import compiled_inline
+from exawatt.replay.compiling import compiled_inline
 
 
 @compiled_inline

@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from exawatt.replay.compiling import compiled
 from exawatt.replay.demand import demands
 from exawatt.replay.nodes import fall_asleep, give_back, take
 from exawatt.replay.schedule import Schedule
-from exawatt.replay.state import compiled, new_nodes
+from exawatt.replay.state import new_nodes
 
 
 def allocate_processors(schedule: Schedule) -> tuple[np.ndarray, np.ndarray]:

@@ -18,7 +18,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from exawatt.replay.state import LANES, compiled_inline
+from exawatt.replay.compiling import compiled_inline
+from exawatt.replay.state import LANES
 from exawatt.stats import Floats
 
 #: An unsigned index spares the test for a negative one.

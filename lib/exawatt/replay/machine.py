@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from exawatt.replay.compiling import compiled_inline
 from exawatt.replay.extras import WAKING, settle
 from exawatt.replay.lanes import discard, insert, new_list, u
-from exawatt.replay.nodes import give_back, take, waking
+from exawatt.replay.nodes import give_back, take
 from exawatt.replay.state import (
     BLOCKED,
     CAPPED,
@@ -23,7 +24,6 @@ from exawatt.replay.state import (
     Cluster,
     Integers,
     State,
-    compiled_inline,
 )
 
 
@@ -91,8 +91,7 @@ def occupy(cluster, s, slot, now, level, easy, history, extras, nodes, started, 
     if extras is not None:
         stretch = extras.stretch[level]
         if nodes is not None:
-            begin = waking(nodes, procs, now)[0]
-            take(nodes, job, procs, now)
+            begin = take(nodes, job, procs, now)
         extras.level[job] = level
         extras.chosen_s[job] = now
         extras.begin_s[job] = begin
@@ -138,3 +137,27 @@ def release(cluster, s, job, now, easy, extras, nodes):  # type: ignore[no-untyp
         discard(cluster.run_end, cluster.run_job, s.last, cluster.job_end[u(job)], job)
     free = s.free + cluster.job_procs[u(job)]
     return State(free, s.last - 1, s.head, s.tail, s.gaps, 0, -1, s.started, s.shadow)
+
+
+@compiled_inline
+def close_gaps(cluster, s):  # type: ignore[no-untyped-def]
+    """Empty an empty queue; move the jobs to its front when gaps are half of it."""
+    free, last, head, tail, gaps, seen, extra, n_started, shadow = s
+    waiting = tail - head - gaps
+    if waiting == 0:
+        head = tail = gaps = seen = 0
+        extra = -1
+    elif tail > 2 * waiting + 16:
+        queue, procs, estimate = cluster.queue, cluster.queue_procs, cluster.queue_estimate
+        to = 0
+        for slot in range(head, tail):
+            size = procs[u(slot)]
+            queue[u(to)] = queue[u(slot)]
+            procs[u(to)] = size
+            estimate[u(to)] = estimate[u(slot)]
+            to += size != GAP
+        for slot in range(to, tail):
+            procs[u(slot)] = GAP
+        # The seen ones are those of this pass: all.
+        head, tail, gaps, seen = 0, to, 0, min(seen, to)
+    return State(free, last, head, tail, gaps, seen, extra, n_started, shadow)

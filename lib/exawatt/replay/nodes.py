@@ -1,16 +1,8 @@
 """Nodes: which of them a job takes, and which of them sleep."""
 
+from exawatt.replay.compiling import compiled, compiled_inline
 from exawatt.replay.lanes import lowest_bit
-from exawatt.replay.state import (
-    ASLEEP,
-    AWAKE,
-    AWAKE_FREE,
-    FALLING,
-    LOGGED,
-    SLEEPERS,
-    compiled,
-    compiled_inline,
-)
+from exawatt.replay.state import ASLEEP, AWAKE, AWAKE_FREE, FALLING, LOGGED, SLEEPERS
 
 
 @compiled
@@ -87,8 +79,8 @@ def waking(nodes, procs, now):  # type: ignore[no-untyped-def]
 
 @compiled
 def take(nodes, job, procs, now):  # type: ignore[no-untyped-def]
-    """Give a job the lowest-numbered free processors, those of sleeping nodes last."""
-    lacking = procs
+    """Give a job the lowest free processors, those of sleeping nodes last; return its start [s]."""
+    begin, lacking = now, procs
     last = -1
     for others in range(2):
         word = 0
@@ -97,6 +89,7 @@ def take(nodes, job, procs, now):  # type: ignore[no-untyped-def]
             while lacking > 0 and bits != 0:
                 node = 32 * word + lowest_bit(bits)
                 bits &= bits - 1
+                begin = max(begin, ready_s(nodes, node, now))
                 if nodes.free[node] == nodes.first_proc[node + 1] - nodes.first_proc[node]:
                     _leave_idle(nodes, node, now)
                 proc = nodes.first_proc[node]
@@ -116,6 +109,7 @@ def take(nodes, job, procs, now):  # type: ignore[no-untyped-def]
                     nodes.room[0, word] &= ~(1 << (node & 31))
             word += 1
     nodes.next_proc[last] = -1
+    return begin
 
 
 @compiled

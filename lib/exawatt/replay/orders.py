@@ -5,17 +5,9 @@ from typing import get_args
 
 import numpy as np
 
+from exawatt.replay.compiling import compiled, compiled_inline
 from exawatt.replay.policy import Order as OrderName
-from exawatt.replay.state import (
-    CAPPED,
-    FREE_GPUS,
-    GAP,
-    LEFT_MW,
-    NAN_SCORES,
-    WHOLE_MW,
-    compiled,
-    compiled_inline,
-)
+from exawatt.replay.state import CAPPED, FREE_GPUS, GAP, LEFT_MW, NAN_SCORES, WHOLE_MW
 
 FCFS, LCFS, SJF, LJF, SAF, LXF, WFP3, UNICEP, F1, F2, F3, F4, MULTIFACTOR, SCORER, GIVEN = range(15)
 #: Number of each named formula.

@@ -4,45 +4,12 @@ Each class is one feature. A replay that does not use a feature passes ``None`` 
 compiles its branches away: the fast path is the general one, specialised.
 """
 
-from collections.abc import Callable
-from hashlib import sha256
-from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 Integers = NDArray[np.int64]
-
-
-def _sources_stamp() -> str:
-    digest = sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-_STAMP = _sources_stamp()
-# Nothing here allocates, so Numba's reference counting is off (it doubles the time of a replay).
-_OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "_nrt": False, "error_model": "numpy"}
-
-
-def compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
-    """Compile a function of the kernel, and keep the result on disk.
-
-    Numba forgets a kept result when its own file changes, but not when a function that it calls
-    does; here any change of this folder counts.
-    """
-    dispatcher = njit(**_OPTIONS, **options)(function)
-    dispatcher._cache._cache_file._source_stamp = _STAMP
-    return cast("Callable[..., Any]", dispatcher)
-
-
-def compiled_inline(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile a function that becomes part of whichever calls it: a call would pass every array."""
-    return compiled(function, forceinline=True)
-
 
 #: Entries that one vector step handles.
 LANES = 8
@@ -258,8 +225,8 @@ class History(NamedTuple):
 
 # Slots of Extras.amounts: free thousandths of GPUs; milliwatts that a cap leaves, all nodes awake,
 # now and with no job; milliwatts that a fully sleeping node gives back; whether there is a cap, 1
-# or 0; held jobs.
-FREE_GPUS, LEFT_MW, WHOLE_MW, ASLEEP_MW, CAPPED, HELD = range(6)
+# or 0.
+FREE_GPUS, LEFT_MW, WHOLE_MW, ASLEEP_MW, CAPPED = range(5)
 
 
 class Extras(NamedTuple):
@@ -267,7 +234,7 @@ class Extras(NamedTuple):
 
     Attributes
     ----------
-    amounts : ndarray of int64, shape (6,)
+    amounts : ndarray of int64, shape (5,)
         See the names above.
     submit_s, gpus : ndarray, shape (capacity,)
         By job: submission [s] and thousandths of GPUs.

@@ -12,7 +12,7 @@ from exawatt.platform import Platform
 from exawatt.replay.decide import decide, enqueue, finish
 from exawatt.replay.demand import demands
 from exawatt.replay.engine import Engine, Started
-from exawatt.replay.estimates import next_overrun_s
+from exawatt.replay.events import next_timer_s
 from exawatt.replay.machine import load_state, store_state
 from exawatt.replay.policy import Policy
 from exawatt.replay.requests import RunningQuantile
@@ -118,17 +118,10 @@ class Stepper:
     def next_timer_s(self) -> float:
         """Next instant that neither a submission nor a completion brings about [s]."""
         engine = self.engine
-        if engine.demand is None or not self.waiting.size:
+        if engine.demand is None:
             return np.inf
-        moments = [np.inf]
-        if engine.extras is not None:
-            moments += list(engine.extras.moments)
-        if engine.profile is not None:
-            moments.append(engine.profile.next_s[0])
-        if engine.history is not None and engine.easy is not None:
-            last = engine.cluster.counts[LAST]
-            moments.append(next_overrun_s(engine.cluster, last, engine.history))
-        return float(min(moments))
+        cluster, easy, _, profile, _, history, extras, _ = engine.state
+        return float(next_timer_s(cluster, load_state(cluster), easy, profile, history, extras))
 
     @property
     def next_s(self) -> float:
