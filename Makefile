@@ -37,7 +37,7 @@ test: env ## lint, types, unit and property tests, then the chapters as tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(SAY) 'Unit, property and integration tests'
-	@$(BIN)/pytest tests
+	@$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder tests
 	@$(SAY) 'Chapters carry no outputs but the compared ones'
 	@$(STRIP) --verify chapters/*.ipynb || { echo 'Clean them with: make outputs' >&2; exit 1; }
 	@$(SAY) 'Chapters as tests'

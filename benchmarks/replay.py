@@ -20,6 +20,7 @@ from exawatt.replay.streaming import replay_chunks
 RUNS = 5
 TRACES = ["KTH-SP2", "LLNL-Thunder", "LLNL-Atlas", "SDSC-SP2", "HPC2N"]
 RNG = np.random.default_rng(0)
+LIKE_LXF = ew.Scorer.linear((1.0, 0.5, -2.0, 0.0, 0.0, 0.0, 0.0, 0.0))
 
 
 def mlp(*sizes: int) -> ew.Scorer:
@@ -56,8 +57,9 @@ def policies(workload: ew.Workload) -> dict[str, ew.Policy]:
         "conservative": ew.Policy(backfill="conservative"),
         "EASY, sleep": replace(easy, sleep_after_s=600.0),
         "EASY, sleep, cap, hold": replace(easy, **everything),
-        "linear scorer": replace(easy, order=ew.Scorer.linear(tuple(RNG.normal(size=8)))),
-        "MLP 32-16-8-1": replace(easy, order=mlp(8, 32, 16, 8, 1)),
+        "linear scorer, like LXF": replace(easy, order=LIKE_LXF),
+        "linear scorer, random": replace(easy, order=ew.Scorer.linear(tuple(RNG.normal(size=8)))),
+        "MLP 32-16-8-1, random": replace(easy, order=mlp(8, 32, 16, 8, 1)),
     }
 
 

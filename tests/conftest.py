@@ -26,6 +26,15 @@ settings.register_profile(
 settings.load_profile("exawatt")
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what tests that passed have to say."""
+    for report in terminalreporter.getreports("passed"):
+        for name, text in report.user_properties:
+            if name == "log":
+                terminalreporter.section(report.nodeid)
+                terminalreporter.write_line(str(text))
+
+
 @pytest.fixture
 def write_swf_text(tmp_path: Path) -> Callable[..., Path]:
     """Write rows under the small header (ten processors on five nodes); return the path."""

@@ -1,7 +1,7 @@
 """Estimates and the order of the queue, for the reference scheduler."""
 
 from collections.abc import Sequence
-from math import isnan, log2, log10, sqrt, tanh
+from math import isnan, log2, log10, sqrt
 
 import numpy as np
 from reference_terms import (
@@ -174,10 +174,10 @@ def features(state: State, life: Life) -> list[float]:
 
 
 def network(order: Scorer, values: Sequence[float]) -> float:
-    """Hyperbolic tangents between the layers, a linear one at the end."""
+    """Rectifiers between the layers, a linear one at the end."""
     for number, (weights, biases) in enumerate(order.layers):
         if number > 0:
-            values = [tanh(value) for value in values]
+            values = [0.0 if value < 0 else value for value in values]
         values = [
             sum(w * v for w, v in zip(row, values, strict=True)) + bias
             for row, bias in zip(weights, biases, strict=True)

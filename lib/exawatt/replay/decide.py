@@ -9,7 +9,7 @@ import numpy as np
 from exawatt.replay.compiling import compiled, compiled_inline
 from exawatt.replay.conservative import place_jobs
 from exawatt.replay.estimates import correct, learn, predict
-from exawatt.replay.extras import attribute, eligible, held_back, level_for, starving
+from exawatt.replay.extras import RESOURCES, attribute, eligible, held_back, level_for, starving
 from exawatt.replay.heaps import pop, push
 from exawatt.replay.lanes import fitting8, lowest_bit, startable8, u
 from exawatt.replay.machine import close_gaps, occupy, release
@@ -33,7 +33,9 @@ def enqueue(cluster, s, job, estimate_s, order, history, extras):  # type: ignor
     if order is not None:
         score_new(cluster, job, s.tail, order)
     if extras is not None:
+        # If it fits, the pass finds out what else it waits for.
         extras.since[job] = extras.submit_s[job]
+        extras.cause[job] = RESOURCES
     return State(s.free, s.last, s.head, s.tail + 1, s.gaps, s.seen, s.extra, s.started, s.shadow)
 
 
@@ -82,17 +84,20 @@ def decide(  # type: ignore[no-untyped-def]
     -------
     State
     """
+    free, ticked = s.free, False
     if extras is not None:
-        _timers(now, profile, extras, nodes)
+        s, ticked = _timers(s, now, profile, extras, nodes)
     if profile is not None and cluster.run_end[s.last] <= now:
         profile.size[1] = 0
     if history is not None:
         s = correct(cluster, s, now, history)
-    if order is not None:
-        rescore(cluster, s, now, order, extras)
     if profile is not None:
+        if order is not None:
+            rescore(cluster, s, now, order, extras)
         s = place_jobs(cluster, s, now, profile, order, history, extras, nodes, started, clock)
-    else:
+    elif order is None or order.committed == 1 or _some_fit(cluster, s):
+        if order is not None:
+            rescore(cluster, s, now, order, extras)
         s, blocked = _start_heads(
             cluster, s, now, easy, order, history, extras, nodes, started, clock
         )
@@ -107,7 +112,7 @@ def decide(  # type: ignore[no-untyped-def]
                 )
     s = close_gaps(cluster, s)
     if extras is not None:
-        attribute(cluster, s, now, easy is not None, extras, nodes)
+        attribute(cluster, s, now, free, ticked, easy is not None, extras, nodes)
         extras.moments[1] = np.inf
         if nodes is not None and extras.amounts[CAPPED] > 0 and s.head < s.tail:
             extras.moments[1] = next_asleep_s(nodes)
@@ -115,14 +120,28 @@ def decide(  # type: ignore[no-untyped-def]
 
 
 @compiled_inline
-def _timers(now, profile, extras, nodes):  # type: ignore[no-untyped-def]
-    rung = extras.moments[0] <= now or extras.moments[1] <= now
-    if profile is not None and rung:
-        profile.size[1] = 0
-    if extras.moments[0] <= now:
+def _timers(s, now, profile, extras, nodes):  # type: ignore[no-untyped-def]
+    """Look at held jobs again, let nodes fall asleep; whether the former happened."""
+    ticked = extras.moments[0] <= now
+    if ticked or extras.moments[1] <= now:
+        # Nobody stays refused, and nothing that was placed stays where it is.
+        s = State(s.free, s.last, s.head, s.tail, s.gaps, 0, -1, s.started, s.shadow)
+        if profile is not None:
+            profile.size[1] = 0
+    if ticked:
         extras.moments[0] = np.inf
     if nodes is not None:
         fall_asleep(nodes, now)
+    return s, ticked
+
+
+@compiled
+def _some_fit(cluster, s):  # type: ignore[no-untyped-def]
+    """Whether any waiting job's processors are free; if not, its order does not matter either."""
+    base = s.head
+    while base < s.tail and fitting8(cluster.queue_procs, base, s.free) == 0:
+        base += LANES
+    return base < s.tail
 
 
 @compiled_inline
@@ -238,23 +257,29 @@ def _backfill_ranked(  # type: ignore[no-untyped-def]
     """Start, in another order than that of submission, what does not delay the head.
 
     Within a pass what is free only shrinks, so that whoever is not admitted at first never is:
-    only the others are put in order.
+    only the others are put in order. Only a start may come to lie earlier, when another job takes
+    the node that would have been woken; at first all nodes count as awake.
     """
     queue, procs, estimate = cluster.queue, cluster.queue_procs, cluster.queue_estimate
     extra, shadow, extra_gpus, extra_mw = s.extra, s.shadow, np.int64(0), np.int64(0)
     base = s.head
-    if extras is None and cluster.run_end[s.last] > now:
+    if cluster.run_end[s.last] > now:
         base = max(base, s.seen)
-    else:
+    if extras is not None or base == s.head:
         extra = np.int64(-1)
-    size = 0
-    for slot in range(base, s.tail):
-        if slot != blocked and procs[slot] <= s.free and eligible(queue[slot], now, extras):
+    size, woken_late = 0, False
+    while base < s.tail:
+        mask = fitting8(procs, base, s.free)
+        while mask != 0:
+            slot = base + lowest_bit(mask)
+            mask &= mask - 1
             job = queue[slot]
+            if slot == blocked or not eligible(job, now, extras):
+                continue
             if extra < 0:
                 shadow, extra, extra_gpus, extra_mw = reservation(cluster, s, now, blocked, extras)
             level, _ = _admit(
-                cluster, s, slot, now, shadow, extra, extra_gpus, extra_mw, extras, nodes
+                cluster, s, slot, now, now, shadow, extra, extra_gpus, extra_mw, extras, nodes
             )
             if level >= 0:
                 tie = order.score[job] if order is not None else 0.0
@@ -270,12 +295,15 @@ def _backfill_ranked(  # type: ignore[no-untyped-def]
                     key, tie = -np.inf, -np.inf
                 push(ranked, size, key, tie, slot)
                 size += 1
+        base += LANES
     while size > 0 and s.free > 0:
         size -= 1
         slot = pop(ranked, size)
-        job = queue[slot]
+        job, begin = queue[slot], now
+        if nodes is not None:
+            begin = waking(nodes, procs[slot], now)[0]
         level, in_time = _admit(
-            cluster, s, slot, now, shadow, extra, extra_gpus, extra_mw, extras, nodes
+            cluster, s, slot, now, begin, shadow, extra, extra_gpus, extra_mw, extras, nodes
         )
         if level >= 0 and (extras is None or not held_back(job, estimate[slot], now, extras)):
             if not in_time:
@@ -286,14 +314,20 @@ def _backfill_ranked(  # type: ignore[no-untyped-def]
             s, _ = occupy(
                 cluster, s, slot, now, level, True, history, extras, nodes, started, clock
             )
-    return State(s.free, s.last, s.head, s.tail, s.gaps, s.tail, extra, s.started, shadow)
+        if level < 0 and begin > now:
+            woken_late = True
+    seen = 0 if woken_late else s.tail
+    return State(s.free, s.last, s.head, s.tail, s.gaps, seen, extra, s.started, shadow)
 
 
 @compiled_inline
-def _admit(cluster, s, slot, now, shadow, extra, extra_gpus, extra_mw, extras, nodes):  # type: ignore[no-untyped-def]
+def _admit(  # type: ignore[no-untyped-def]
+    cluster, s, slot, now, begin, shadow, extra, extra_gpus, extra_mw, extras, nodes
+):
     """Highest level at which a job fits now and does not delay the head, -1 if there is none.
 
-    The second value is whether it is expected to end by the head's shadow time.
+    It would start at `begin`. The second value is whether it is expected to end by the head's
+    shadow time.
     """
     procs, estimate = cluster.queue_procs[u(slot)], cluster.queue_estimate[u(slot)]
     in_time = False
@@ -305,9 +339,6 @@ def _admit(cluster, s, slot, now, shadow, extra, extra_gpus, extra_mw, extras, n
                 level = -1
     else:
         job = cluster.queue[slot]
-        begin = now
-        if nodes is not None:
-            begin = waking(nodes, procs, now)[0]
         level = level_for(s, job, procs, now, extras, nodes)
         while level >= 0:
             in_time = begin + extras.stretch[level] * estimate <= shadow

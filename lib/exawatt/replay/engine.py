@@ -39,7 +39,7 @@ from exawatt.stats import Floats
 _OF_JOBS = {
     "cluster": ("job_end",),
     "clock": ("start_s",),
-    "order": ("estimate_s", "score"),
+    "order": ("estimate_s", "score", "known"),
     "profile": ("reserved_s",),
     "history": ("estimate_s", "begin_s", "stretch", "overruns"),
     "extras": tuple("level chosen_s begin_s held_s held_until cause since waits".split()),
@@ -295,7 +295,10 @@ def _logged(nodes: Nodes) -> Floats:
 def _carry(name: str, old: Any, new: Any, there: Integers) -> None:
     """Copy what jobs that are still there, and the machine, take along."""
     for entry in _OF_JOBS[name]:
-        getattr(new, entry)[: there.size] = getattr(old, entry)[there]
+        kept = getattr(old, entry)
+        # Only a Scorer knows anything of its jobs.
+        if kept.size:
+            getattr(new, entry)[: there.size] = kept[there]
     for entry in _OF_MACHINE.get(name, ()):
         kept = getattr(old, entry)
         if name == "order":

@@ -4,8 +4,9 @@ import numpy as np
 
 from exawatt.intensity import HALF_HOUR_S, YEAR_HALF_HOURS
 from exawatt.replay.compiling import compiled, compiled_inline
+from exawatt.replay.lanes import fitting8, lowest_bit
 from exawatt.replay.nodes import waking
-from exawatt.replay.state import ASLEEP_MW, CAPPED, FREE_GPUS, GAP, LEFT_MW, SLEEPERS
+from exawatt.replay.state import ASLEEP_MW, CAPPED, FREE_GPUS, GAP, LANES, LEFT_MW, SLEEPERS
 
 CAUSES = ("hold", "resources", "waking", "cap", "order", "reservation")
 HOLD, RESOURCES, WAKING, CAP, BEHIND, RESERVATION = range(6)
@@ -46,15 +47,32 @@ def _level_under_cap(job, procs, now, extras, nodes):  # type: ignore[no-untyped
     level = 0
     if extras.amounts[CAPPED] > 0:
         left = extras.amounts[LEFT_MW]
-        if nodes is not None:
-            most = left + extras.amounts[ASLEEP_MW] * nodes.counts[SLEEPERS]
-            if extras.mw[job, levels - 1] > most:
-                level = levels
-            elif left < most:
-                left = most - extras.amounts[ASLEEP_MW] * waking(nodes, procs, now)[1]
+        if nodes is not None and extras.mw[job, 0] > left:
+            left = _left_with_sleepers(job, procs, now, extras, nodes)
         while level < levels and extras.mw[job, level] > left:
             level += 1
     return level if level < levels else -1
+
+
+@compiled_inline
+def _left_with_sleepers(job, procs, now, extras, nodes):  # type: ignore[no-untyped-def]
+    """Milliwatts left for a job while those nodes sleep that it would not wake."""
+    sleepers = nodes.counts[SLEEPERS]
+    least = extras.mw[job, extras.stretch.size - 1]
+    left = extras.amounts[LEFT_MW] + extras.amounts[ASLEEP_MW] * sleepers
+    if sleepers > 0 and least <= left:
+        left -= extras.amounts[ASLEEP_MW] * waking(nodes, procs, now)[1]
+    return left
+
+
+@compiled_inline
+def _exceeds_cap(job, procs, now, extras, nodes):  # type: ignore[no-untyped-def]
+    """Whether the cap leaves too little for a job even at the lowest level."""
+    least = extras.mw[job, extras.stretch.size - 1]
+    exceeds = extras.amounts[CAPPED] > 0 and least > extras.amounts[LEFT_MW]
+    if exceeds and nodes is not None:
+        exceeds = least > _left_with_sleepers(job, procs, now, extras, nodes)
+    return exceeds
 
 
 @compiled
@@ -114,28 +132,36 @@ def _until(forecast, issue, until_s):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def attribute(cluster, s, now, backfilling, extras, nodes):  # type: ignore[no-untyped-def]
-    """Find what each waiting job waits for after a pass; add up what it waited for so far."""
-    for slot in range(s.head, s.tail):
-        procs = cluster.queue_procs[slot]
-        if procs != GAP:
-            job = cluster.queue[slot]
+def attribute(cluster, s, now, free, ticked, backfilling, extras, nodes):  # type: ignore[no-untyped-def]
+    """Find what each waiting job waits for after a pass; add up what it waited for so far.
+
+    Unless held jobs were looked at again, whoever needs more than was `free` before the pass
+    still waits for what it waited for.
+    """
+    most = GAP - 1 if ticked else free
+    base = s.head
+    while base < s.tail:
+        mask = fitting8(cluster.queue_procs, base, most)
+        while mask != 0:
+            slot = base + lowest_bit(mask)
+            mask &= mask - 1
+            job, procs = cluster.queue[slot], cluster.queue_procs[slot]
             if extras.held_until[job] > now:
                 cause = HOLD
             elif procs > s.free or extras.gpus[job] > extras.amounts[FREE_GPUS]:
                 cause = RESOURCES
-            elif _level_under_cap(job, procs, now, extras, nodes) < 0:
+            elif _exceeds_cap(job, procs, now, extras, nodes):
                 cause = CAP
             else:
                 cause = RESERVATION if backfilling else BEHIND
             if cause != extras.cause[job]:
                 settle(job, now, cause, extras)
+        base += LANES
 
 
 @compiled_inline
 def settle(job, now, cause, extras):  # type: ignore[no-untyped-def]
     """Book the time since a job's cause last changed, and give it another."""
-    if extras.cause[job] >= 0:
-        extras.waits[job, extras.cause[job]] += now - extras.since[job]
+    extras.waits[job, extras.cause[job]] += now - extras.since[job]
     extras.cause[job] = cause
     extras.since[job] = now

@@ -42,13 +42,14 @@ def new_order(
     code = CODES[policy.order] if isinstance(policy.order, str) else MULTIFACTOR
     code = GIVEN if scored_outside else code
     factors, sizes, weights, buffer = np.zeros(5), np.zeros(0, np.int64), np.zeros(0), np.zeros(0)
+    known = np.zeros((0, 3))
     if isinstance(policy.order, Multifactor) and not scored_outside:
         order = policy.order
         factors[:] = order.age, order.size, order.share, order.max_age_s, order.half_life_s
     elif isinstance(policy.order, Scorer) and not scored_outside:
         code = SCORER
         sizes, weights = policy.order.flat()
-        buffer = np.zeros(int(sizes.sum()))
+        buffer, known = np.zeros(int(sizes.sum())), np.zeros((n, 3))
         assert sizes[0] == len(FEATURES)
     return Order(
         code,
@@ -69,6 +70,7 @@ def new_order(
         sizes,
         weights,
         buffer,
+        known,
     )
 
 

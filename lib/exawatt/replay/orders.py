@@ -1,11 +1,12 @@
 """Orders of the queue: a score for each waiting job, the smallest first."""
 
-from math import log2, log10, sqrt, tanh
+from math import log2, log10, sqrt
 from typing import get_args
 
 import numpy as np
 
 from exawatt.replay.compiling import compiled, compiled_inline
+from exawatt.replay.lanes import u
 from exawatt.replay.policy import Order as OrderName
 from exawatt.replay.state import CAPPED, FREE_GPUS, GAP, LEFT_MW, NAN_SCORES, WHOLE_MW
 
@@ -85,31 +86,34 @@ def formula(code, submit_s, estimate_s, procs, wait_s):  # type: ignore[no-untyp
 def rescore(cluster, s, now, order, extras):  # type: ignore[no-untyped-def]
     """Score every waiting job anew, if scores change with time."""
     if order.dynamic == 1:
-        waiting = s.tail - s.head - s.gaps
+        if order.code == SCORER:
+            _look_at_machine(s, order, extras)
         for slot in range(s.head, s.tail):
             if cluster.queue_procs[slot] != GAP:
-                _set_score(cluster, s.free, slot, now, waiting, order, extras)
+                _set_score(cluster, s.free, slot, now, order, extras)
 
 
 @compiled
 def score_new(cluster, job, slot, order):  # type: ignore[no-untyped-def]
-    """Score a job that joins the queue, if its score never changes."""
+    """Score a job that joins the queue, or what of its score never changes."""
     if order.code == MULTIFACTOR and order.users[order.user[job]] == 0:
         order.users[order.user[job]] = 1
         order.users[-1] += 1
     order.estimate_s[job] = cluster.queue_estimate[slot]
+    if order.code == SCORER:
+        _look_at_job(order, job)
     if order.dynamic == 0 and order.code != GIVEN:
-        _set_score(cluster, 0, slot, order.submit_s[job], 0, order, None)
+        _set_score(cluster, 0, slot, order.submit_s[job], order, None)
 
 
 @compiled_inline
-def _set_score(cluster, free, slot, now, waiting, order, extras):  # type: ignore[no-untyped-def]
+def _set_score(cluster, free, slot, now, order, extras):  # type: ignore[no-untyped-def]
     job = cluster.queue[slot]
     wait = now - order.submit_s[job]
     if order.code == MULTIFACTOR:
         value = _multifactor(order, job, wait)
     elif order.code == SCORER:
-        value = _network(cluster, free, slot, wait, waiting, order, extras)
+        value = _network(cluster, free, slot, wait, order, extras)
     else:
         estimate = order.estimate_s[job]
         value = formula(order.code, order.submit_s[job], estimate, order.asked[job], wait)
@@ -139,42 +143,64 @@ def charge(order, job, runtime_s, elapsed_s):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _network(cluster, free, slot, wait, waiting, order, extras):  # type: ignore[no-untyped-def]
+def _look_at_job(order, job):  # type: ignore[no-untyped-def]
+    """Work out the features that a job keeps while it waits."""
+    known = order.known[job]
+    known[0] = log10(1.0 + order.estimate_s[job]) / 6.0
+    known[1] = log10(float(order.asked[job])) / log10(1.0 + order.machine_procs)
+    known[2] = order.gpus[job] / order.machine_gpus if order.machine_gpus > 0 else 0.0
+
+
+@compiled
+def _look_at_machine(s, order, extras):  # type: ignore[no-untyped-def]
+    """Work out the features that all jobs of a pass share."""
+    x = order.buffer
+    x[4] = s.free / order.machine_procs
+    x[5] = log10(1.0 + (s.tail - s.head - s.gaps)) / 4.0
+    x[7] = 1.0
+    if extras is not None and extras.amounts[CAPPED] > 0:
+        x[7] = extras.amounts[LEFT_MW] / extras.amounts[WHOLE_MW]
+
+
+@compiled
+def _network(cluster, free, slot, wait, order, extras):  # type: ignore[no-untyped-def]
     """Output of a :class:`~exawatt.replay.rules.Scorer` for one job."""
     job = cluster.queue[slot]
-    estimate = order.estimate_s[job]
     fits = cluster.queue_procs[slot] <= free
-    left = 1.0
     if extras is not None:
         fits = fits and extras.gpus[job] <= extras.amounts[FREE_GPUS]
-        if extras.amounts[CAPPED] > 0:
-            left = extras.amounts[LEFT_MW] / extras.amounts[WHOLE_MW]
-    gpus = order.gpus[job] / order.machine_gpus if order.machine_gpus > 0 else 0.0
-    x = order.buffer
-    x[0] = log10(1.0 + estimate) / 6.0
-    x[1] = log10(float(order.asked[job])) / log10(1.0 + order.machine_procs)
-    x[2] = log10(1.0 + wait / estimate) / 3.0
+    x, known = order.buffer, order.known
+    x[0] = known[job, 0]
+    x[1] = known[job, 1]
+    x[2] = log10(1.0 + wait / order.estimate_s[job]) / 3.0
     x[3] = 1.0 if fits else 0.0
-    x[4] = free / order.machine_procs
-    x[5] = log10(1.0 + waiting) / 4.0
-    x[6] = gpus
-    x[7] = left
+    x[6] = known[job, 2]
     return _forward(order.sizes, order.weights, x)
 
 
 @compiled
 def _forward(sizes, weights, x):  # type: ignore[no-untyped-def]
-    """Last layer's output; `x` holds the inputs, and has room for all neurons behind them."""
+    """Last layer's output; `x` holds the inputs, and has room for all neurons behind them.
+
+    The weights of an input are neighbours, so that its neurons are computed side by side.
+    """
     at, first = 0, 0
-    layers = sizes.size - 1
-    for layer in range(layers):
+    for layer in range(sizes.size - 2):
         n_in, n_out = sizes[layer], sizes[layer + 1]
-        biases = at + n_in * n_out
+        y = x[first + n_in : first + n_in + n_out]
+        y[:] = 0.0
+        for i in range(n_in):
+            value, row = x[first + i], weights[at : at + n_out]
+            for j in range(n_out):
+                y[j] += row[j] * value
+            at += n_out
         for j in range(n_out):
-            total = weights[biases + j]
-            for i in range(n_in):
-                total += weights[at + j * n_in + i] * x[first + i]
-            x[first + n_in + j] = tanh(total) if layer < layers - 1 else total
+            total = y[j] + weights[at + j]
+            # A rectifier that hands on what is not a number.
+            y[j] = 0.0 if total < 0 else total
         first += n_in
-        at = biases + n_out
-    return x[first]
+        at += n_out
+    score = 0.0
+    for i in range(sizes[-2]):
+        score += weights[u(at + i)] * x[u(first + i)]
+    return score + weights[-1]

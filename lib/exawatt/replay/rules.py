@@ -65,9 +65,15 @@ class Scorer:
     ----------
     layers : tuple of (weights, biases)
         For each layer its weights, one row an output, and its biases. Between layers stands a
-        hyperbolic tangent; the last has one output. A single layer is a linear scorer.
+        rectifier, as in RLScheduler's kernel network [1]_; the last has one output. A single
+        layer is a linear scorer.
     name : str
         What to call it in tables.
+
+    References
+    ----------
+    .. [1] D. Zhang et al., "RLScheduler: An Automated HPC Batch Job Scheduler Using
+       Reinforcement Learning", SC'20.
     """
 
     layers: tuple[tuple[tuple[tuple[float, ...], ...], tuple[float, ...]], ...]
@@ -98,9 +104,9 @@ class Scorer:
         return cls((((tuple(weights),), (0.0,)),), name=name)
 
     def flat(self) -> tuple[np.ndarray, Floats]:
-        """Sizes, inputs first, and all weights and biases, layer by layer, in one array."""
+        """Sizes, inputs first, and weights (input by input) and biases of layer after layer."""
         sizes = [len(FEATURES)] + [len(biases) for _, biases in self.layers]
-        numbers = [np.append(np.ravel(rows), biases) for rows, biases in self.layers]
+        numbers = [np.append(np.transpose(rows).ravel(), biases) for rows, biases in self.layers]
         return np.array(sizes, np.int64), np.concatenate(numbers)
 
 

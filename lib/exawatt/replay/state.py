@@ -121,8 +121,9 @@ class Order(NamedTuple):
     user, usage, users : ndarray
         By job, its user; by user, decayed processor-seconds, the last entry their sum; by user,
         whether seen, the last entry their number.
-    sizes, weights, buffer : ndarray
-        Layers of a Scorer, and room for its neurons.
+    sizes, weights, buffer, known : ndarray
+        Layers of a Scorer, room for its neurons, and, shape (capacity, 3), what never changes of
+        each job's features.
     """
 
     code: int
@@ -143,6 +144,7 @@ class Order(NamedTuple):
     sizes: np.ndarray
     weights: np.ndarray
     buffer: np.ndarray
+    known: np.ndarray
 
 
 class Ranked(NamedTuple):
