@@ -31,8 +31,12 @@ FLOORS = {
     "cli": 7,
     "cli_traces": 7,
     "terminal": 7,
+    "batsim/commands": 7,
 }
-"""Floor of each module or folder of lib/exawatt; a new one is assigned here, by design."""
+"""Floor of each module or folder of lib/exawatt; a new one is assigned here, by design.
+
+A module of a folder may stand higher than the folder: its command line.
+"""
 
 FACE = 7  # exawatt itself imports everything, so only the top floor may import it
 
@@ -75,13 +79,14 @@ def test_the_package_was_found() -> None:
 def test_a_module_imports_only_from_its_floor_or_below(module: str) -> None:
     name = module.split("/")[0]
     assert name in FLOORS, f"{name} has no floor: assign one in tests/test_layers.py"
+    floor = FLOORS.get(module, FLOORS[name])
     tree = ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))
     above = {
         other
         for other in imported(tree, module)
-        if other.split(".")[:2] != ["exawatt", name] and floor_of(other) > FLOORS[name]
+        if other.split(".")[:2] != ["exawatt", name] and floor_of(other) > floor
     }
-    assert not above, f"{module} (floor {FLOORS[name]}) imports {sorted(above)} from above"
+    assert not above, f"{module} (floor {floor}) imports {sorted(above)} from above"
 
 
 @pytest.mark.parametrize(

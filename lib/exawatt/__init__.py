@@ -6,22 +6,28 @@
 >>> account = ew.account(ew.power(schedule), ew.load_intensity("GB-2023"))
 """
 
-from exawatt.carbon import Account, account
-from exawatt.forecast import Forecast, persistence
-from exawatt.intensity import GapError, Intensity
-from exawatt.platform import Partition, Platform
-from exawatt.power import PowerProfile, power
-from exawatt.readers import TraceError, load, load_intensity, read_swf, write_swf
-from exawatt.replay import (
-    CarbonHold,
-    Dvfs,
-    Multifactor,
-    Policy,
-    Schedule,
-    Scorer,
-    replay,
-)
-from exawatt.workload import Workload
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from exawatt.carbon import Account, account
+    from exawatt.forecast import Forecast, persistence
+    from exawatt.intensity import GapError, Intensity
+    from exawatt.platform import Partition, Platform
+    from exawatt.power import PowerProfile, power
+    from exawatt.readers import TraceError, load, load_intensity, read_swf, write_swf
+    from exawatt.replay import (
+        CarbonHold,
+        Dvfs,
+        Multifactor,
+        Policy,
+        Schedule,
+        Scorer,
+        replay,
+    )
+    from exawatt.workload import Workload
 
 __version__ = "0.1.0"
 
@@ -50,3 +56,51 @@ __all__ = [
     "replay",
     "write_swf",
 ]
+
+# Names are imported when first used: a part that needs no compiler, such as the simulator under
+# exawatt.batsim, starts in a fifth of the time and memory without it.
+_HOMES = {
+    "carbon": "Account account",
+    "forecast": "Forecast persistence",
+    "intensity": "GapError Intensity",
+    "platform": "Partition Platform",
+    "power": "PowerProfile power",
+    "readers": "TraceError load load_intensity read_swf write_swf",
+    "replay": "CarbonHold Dvfs Multifactor Policy Schedule Scorer replay",
+    "workload": "Workload",
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+class Exawatt:
+    """What ``pybatsim exawatt.batsim.scheduler`` finds: it cuts a name at its first dot."""
+
+    def __new__(cls, options: dict[str, Any]) -> Any:
+        """Make the scheduler; see :mod:`exawatt.batsim.scheduler`."""
+        from exawatt.batsim.scheduler import Scheduler
+
+        return Scheduler(options)
+
+
+class _Face(ModuleType):
+    """Keeps ``power`` and ``replay`` the functions when their modules of the same name arrive."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, ModuleType) and _HOME.get(name) == name:
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Face

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 import exawatt as ew
+from exawatt.batsim.commands import batsim
 from exawatt.cli_traces import traces
 from exawatt.power import common_window_s, energy_by_state_kwh
 from exawatt.replay.extras import CAUSES
@@ -21,6 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(traces, name="traces")
+app.add_typer(batsim, name="batsim")
 
 
 def _version(asked: bool) -> None:

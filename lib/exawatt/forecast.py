@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from exawatt.intensity import Intensity
+from exawatt.intensity import Intensity, lay_on
 from exawatt.stats import Floats
+from exawatt.workload import Workload
 
 DAY_HALF_HOURS = 48
 
@@ -59,6 +60,18 @@ class Forecast:
     def __len__(self) -> int:
         """Number of issues."""
         return int(self.gco2_per_kwh.shape[0])
+
+    def first_issue_s(self, workload: Workload) -> float:
+        """First issue on the clock of a trace whose first submission is laid on the forecast [s].
+
+        Parameters
+        ----------
+        workload : Workload
+            The trace, or its beginning; see :func:`~exawatt.intensity.lay_on`.
+        """
+        first_s = float(workload.jobs["submit_s"].iloc[0])
+        laid = lay_on(workload.start, workload.timezone, self, first_s)
+        return first_s - (laid - self.start).total_seconds()
 
     def __repr__(self) -> str:
         """Return the forecast in one line."""

@@ -4,12 +4,14 @@ import functools
 import sys
 import warnings
 from collections.abc import Callable
-from typing import Annotated, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 
-import pandas as pd
 import typer
 from rich.console import Group
 from rich.table import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -54,7 +56,7 @@ def facts_table(facts: dict[str, Any], title: str | None = None) -> Table:
     return table
 
 
-def frame_table(frame: pd.DataFrame, title: str) -> Group:
+def frame_table(frame: "pd.DataFrame", title: str) -> Group:
     """Show a data frame, its first column to the left and the others to the right."""
     table = Table()
     for i, name in enumerate(frame.columns):

@@ -94,8 +94,7 @@ def test_chunks_give_the_whole_schedule(name: str, sizes: list[int]) -> None:
 def test_steps_give_the_whole_schedule(name: str) -> None:
     workload, policy = random_workload(120), POLICIES[name]
     whole = ew.replay(workload, policy, forecast=FORECAST, causes=True)
-    first_s = float(workload.jobs["submit_s"].iloc[0])
-    stepper = Stepper(whole.platform, policy, FORECAST, first_s, causes=True)
+    stepper = Stepper(whole.platform, policy, FORECAST, causes=True)
     stepper.add(workload)
     start, waits = np.full(len(workload), np.nan), np.full((len(workload), 6), np.nan)
     instants = [-np.inf]

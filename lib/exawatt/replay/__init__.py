@@ -4,7 +4,6 @@ import time
 from pathlib import Path
 
 from exawatt.forecast import Forecast
-from exawatt.intensity import lay_on
 from exawatt.platform import Platform
 from exawatt.replay.demand import demands
 from exawatt.replay.engine import Engine
@@ -77,18 +76,13 @@ def new_engines(
     platform: Platform,
     forecast: Forecast | None,
     causes: bool,
+    scored_outside: bool = False,
 ) -> list[Engine]:
-    """One engine a partition, without jobs; the cap shared out by full power."""
-    forecast_s = 0.0
-    if policy.hold is not None:
-        if forecast is None:
-            raise ValueError(
-                "the policy holds jobs back for cleaner power and needs to know what is to come; "
-                "pass a forecast such as persistence(load_intensity('GB-2023'))."
-            )
-        first_s = float(workload.jobs["submit_s"].iloc[0])
-        laid = lay_on(workload.start, workload.timezone, forecast, first_s)
-        forecast_s = first_s - (laid - forecast.start).total_seconds()
+    """One engine a partition, without jobs; the cap shared out by full power.
+
+    The forecast is laid so that the workload's first submission finds its time of the week.
+    """
+    forecast_s = 0.0 if forecast is None else forecast.first_issue_s(workload)
     cap_w = policy.power_cap_w
     return [
         Engine(
@@ -98,6 +92,7 @@ def new_engines(
             forecast,
             forecast_s,
             causes,
+            scored_outside,
         )
         for partition in platform.partitions
     ]

@@ -1,6 +1,6 @@
 """What jobs take and how long, as arrays: a workload seen by one partition under one policy."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +10,14 @@ from exawatt.replay.policy import ESTIMATES, Policy
 from exawatt.replay.requests import RunningQuantile
 from exawatt.replay.state import Integers
 from exawatt.stats import Floats
-from exawatt.workload import Workload
+from exawatt.workload import COLUMNS, Workload
 
 MILLI = 1000
+#: Columns of a workload that a replay reads, and their types.
+JOB_COLUMNS = {
+    name: np.dtype(COLUMNS[name][0])
+    for name in "job submit_s runtime_s requested_s procs gpus power_w user".split()
+}
 Rows = slice | np.ndarray
 
 
@@ -67,44 +72,72 @@ def demands(
     Of a chunk, `earlier`, one a partition, knows the requests of the chunks before it, and learns
     its own; rows count from `first_row`.
     """
-    jobs = workload.jobs
-    submit, runtime, request, gpus, power = (
-        _column(workload, name)
-        for name in ("submit_s", "runtime_s", "requested_s", "gpus", "power_w")
-    )
+    names = [*JOB_COLUMNS]
+    if policy.estimate not in ESTIMATES:
+        _refuse_unknown(workload, policy.estimate)
+        names.append(policy.estimate)
+    # Copies: pandas gives read-only arrays, for which Numba would compile anew.
+    columns = {
+        name: np.array(workload.jobs[name].to_numpy(dtype=JOB_COLUMNS.get(name, np.float64)))
+        for name in names
+    }
+    number = np.arange(first_row, first_row + len(workload))
+    return [
+        demand(
+            {name: column[rows] for name, column in columns.items()},
+            number[rows],
+            partition,
+            policy,
+            None if earlier is None else earlier[at],
+        )
+        for at, (partition, rows) in enumerate(partition_rows(workload, platform))
+    ]
+
+
+def demand(
+    columns: Mapping[str, np.ndarray],
+    row: Integers,
+    partition: Partition,
+    policy: Policy,
+    earlier: RunningQuantile | None = None,
+) -> Demand:
+    """Demand of jobs that all go to one partition.
+
+    Parameters
+    ----------
+    columns : mapping of str to ndarray, shape (n_jobs,)
+        Those of :data:`JOB_COLUMNS`, as a workload has them, and what the policy predicts with.
+    row : ndarray of int64, shape (n_jobs,)
+        Their rows in the workload.
+    partition, policy : Partition, Policy
+    earlier : RunningQuantile, optional
+        The requests of jobs submitted before these; it learns theirs.
+
+    Raises
+    ------
+    ValueError
+        A job can never run.
+    """
+    runtime, request, asked = columns["runtime_s"], columns["requested_s"], columns["procs"]
     if policy.kill_at_request:
         runtime = np.fmin(runtime, request)
-    predicted = None if policy.estimate in ESTIMATES else _predicted_s(workload, policy.estimate)
-    number, user, asked = (np.array(jobs[name].to_numpy()) for name in ("job", "user", "procs"))
-    milli_gpus = np.rint(gpus * MILLI).astype(np.int64)
-    row = np.arange(first_row, first_row + len(jobs))
-    found = []
-    for at, (partition, rows) in enumerate(partition_rows(workload, platform)):
-        taken = _taken(partition, asked[rows], milli_gpus[rows])
-        _refuse_larger(workload, partition, rows, *taken)
-        known = None if earlier is None else earlier[at]
-        filled = _filled_s(submit[rows], request[rows], runtime[rows], policy, known)
-        found.append(
-            Demand(
-                row[rows],
-                number[rows],
-                submit[rows],
-                runtime[rows],
-                filled,
-                _estimate_s(policy, filled, runtime[rows], predicted, rows),
-                asked[rows],
-                milli_gpus[rows],
-                *taken,
-                partition.dynamic_w(asked[rows], gpus[rows], power[rows]),
-                user[rows],
-            )
-        )
-    return found
-
-
-def _column(workload: Workload, name: str) -> Floats:
-    """Copy of a column: pandas gives read-only arrays, for which Numba would compile anew."""
-    return np.array(workload.jobs[name].to_numpy(dtype=np.float64))
+    milli_gpus = np.rint(columns["gpus"] * MILLI).astype(np.int64)
+    taken = _taken(partition, asked, milli_gpus)
+    _refuse_larger(columns["job"], partition, *taken)
+    filled = _filled_s(columns["submit_s"], request, runtime, policy, earlier)
+    return Demand(
+        row,
+        columns["job"],
+        columns["submit_s"],
+        runtime,
+        filled,
+        _estimate_s(policy, filled, runtime, columns),
+        asked,
+        milli_gpus,
+        *taken,
+        partition.dynamic_w(asked, columns["gpus"], columns["power_w"]),
+        columns["user"],
+    )
 
 
 def _filled_s(
@@ -123,25 +156,25 @@ def _filled_s(
     return np.where(missing, (earlier or RunningQuantile()).before_s(submit, request), request)
 
 
-def _predicted_s(workload: Workload, column: str) -> Floats:
+def _refuse_unknown(workload: Workload, column: str) -> None:
     if column not in workload.jobs.columns:
         raise ValueError(
             f"estimate(={column!r}) is neither one of {', '.join(ESTIMATES)} nor a "
             f"column of {workload.name}: {', '.join(map(str, workload.jobs.columns))}."
         )
-    return _column(workload, column)
 
 
 def _estimate_s(
-    policy: Policy, request: Floats, runtime: Floats, predicted: Floats | None, rows: Rows
+    policy: Policy, request: Floats, runtime: Floats, columns: Mapping[str, np.ndarray]
 ) -> Floats:
     """Estimate of each job as far as it is known before the replay."""
     if policy.estimate == "actual":
         return runtime
-    if predicted is None:
+    if policy.estimate in ESTIMATES:
         return request
-    known = np.isfinite(predicted[rows]) & (predicted[rows] > 0)
-    return np.where(known, np.minimum(predicted[rows], request), request)
+    predicted = columns[policy.estimate]
+    known = np.isfinite(predicted) & (predicted > 0)
+    return np.where(known, np.minimum(predicted, request), request)
 
 
 def partition_rows(workload: Workload, platform: Platform) -> list[tuple[Partition, Rows]]:
@@ -172,14 +205,12 @@ def _taken(partition: Partition, asked: Integers, gpus: Integers) -> tuple[Integ
     return nodes * procs_per_node, np.maximum(gpus, nodes * gpus_per_node)
 
 
-def _refuse_larger(
-    workload: Workload, partition: Partition, rows: Rows, procs: Integers, gpus: Integers
-) -> None:
+def _refuse_larger(number: Integers, partition: Partition, procs: Integers, gpus: Integers) -> None:
     sizes = {"processors": (procs, partition.procs), "GPUs": (gpus / MILLI, partition.gpus)}
     for what, (taken, there) in sizes.items():
         if taken.size and taken.max() > there:
-            job = workload.jobs["job"].to_numpy()[rows][taken.argmax()]
             raise ValueError(
-                f"job {job} takes {taken.max():g} {what}, more than the {there} of its partition: "
-                "it can never run; pass the platform that the workload was recorded on."
+                f"job {number[taken.argmax()]} takes {taken.max():g} {what}, more than the {there} "
+                "of its partition: it can never run; pass the platform that the workload was "
+                "recorded on."
             )

@@ -99,6 +99,11 @@ class Engine:
     scored_outside : bool
         Whether somebody else writes the scores that order the queue; the policy's order is not
         used then.
+
+    Raises
+    ------
+    ValueError
+        The policy holds jobs back, and there is no forecast.
     """
 
     def __init__(
@@ -112,6 +117,11 @@ class Engine:
         scored_outside: bool = False,
     ) -> None:
         """Take note of the rules; the machine is built with the first jobs."""
+        if policy.hold is not None and forecast is None:
+            raise ValueError(
+                "the policy holds jobs back for cleaner power and needs to know what is to come; "
+                "pass a forecast such as persistence(load_intensity('GB-2023'))."
+            )
         self.partition, self.policy, self.cap_w, self.causes = partition, policy, cap_w, causes
         self.forecast_s, self.scored_outside = forecast_s, scored_outside
         self.cumulative = np.zeros((1, 2))

@@ -63,6 +63,61 @@ def run(  # type: ignore[no-untyped-def]
     store_state(cluster, s)
 
 
+@compiled
+def instant(  # type: ignore[no-untyped-def]
+    submit_s,
+    estimate_s,
+    now,
+    ended,
+    cluster,
+    easy,
+    ranked,
+    profile,
+    order,
+    history,
+    extras,
+    nodes,
+    started,
+    clock,
+):
+    """Handle one instant whose completions somebody else has seen.
+
+    Parameters
+    ----------
+    submit_s, estimate_s : ndarray of float64, shape (n_jobs,)
+        Submission (ascending) and estimated runtime [s].
+    now : float
+        The instant [s].
+    ended : ndarray of int64
+        The jobs that end, in trace order; they must be running.
+    cluster, easy, ranked, profile, order, history, extras, nodes, started, clock
+        State and features, as :func:`~exawatt.replay.decide.decide` takes them.
+    """
+    s = load_state(cluster)
+    cluster.times[1] = now
+    for job in ended:
+        at = s.last
+        while clock.job[at] != job:
+            at -= 1
+        while at < s.last:
+            clock.end[at], clock.job[at] = clock.end[at + 1], clock.job[at + 1]
+            at += 1
+        clock.end[s.last] = -np.inf
+        runtime_s = clock.runtime_s[job]
+        s = finish(cluster, s, job, now, runtime_s, easy, profile, order, history, extras, nodes)
+    submitted = cluster.counts[SUBMITTED]
+    while submitted < submit_s.size and submit_s[submitted] <= now:
+        s = enqueue(cluster, s, submitted, estimate_s[submitted], order, history, extras)
+        submitted += 1
+    s = decide(
+        *(cluster, s, now, easy, ranked, profile, order, history, extras, nodes),
+        started,
+        clock,
+    )
+    cluster.counts[SUBMITTED] = submitted
+    store_state(cluster, s)
+
+
 @compiled_inline
 def next_timer_s(cluster, s, easy, profile, history, extras):  # type: ignore[no-untyped-def]
     """Next instant that neither a submission nor a completion brings about [s]."""

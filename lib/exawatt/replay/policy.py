@@ -218,23 +218,30 @@ class Policy:
             values = json.loads(Path(path).read_text(encoding="utf-8"))
         except ValueError as error:
             raise ValueError(f"{path}: is no JSON ({error}).") from None
+        return cls.from_values(values, str(path))
+
+    @classmethod
+    def from_values(cls, values: Any, where: str = "policy") -> Self:
+        """Policy of a JSON object; `where` it stood is named in errors."""
         known = [field.name for field in fields(cls)]
         if not isinstance(values, dict) or not set(values) <= set(known):
-            raise ValueError(f"{path}: a policy is a JSON object with some of {known}.")
+            raise ValueError(f"{where}: a policy is a JSON object with some of {known}.")
         parts = {"dvfs": (Dvfs,), "hold": (CarbonHold,), "order": (Multifactor, Scorer)}
-        for name, kinds in parts.items():
-            if isinstance(values.get(name), dict):
-                values[name] = _part(path, name, values[name], kinds)
-        return cls(**values)
+        found = {
+            name: _part(where, name, value, parts[name])
+            for name, value in values.items()
+            if name in parts and isinstance(value, dict)
+        }
+        return cls(**values | found)
 
 
-def _part(path: Path | str, name: str, values: dict[str, Any], kinds: tuple[Any, ...]) -> Any:
+def _part(where: str, name: str, values: dict[str, Any], kinds: tuple[Any, ...]) -> Any:
     """One of `kinds`, whichever has the fields that a JSON object names."""
     for kind in kinds:
         if values and set(values) <= {field.name for field in fields(kind)}:
             return kind(**values)
     known = " or ".join(str([field.name for field in fields(kind)]) for kind in kinds)
-    raise ValueError(f"{path}: {name} has {sorted(values)}; it takes some of {known}.")
+    raise ValueError(f"{where}: {name} has {sorted(values)}; it takes some of {known}.")
 
 
 #: Names that stand for more than an order.

@@ -3,17 +3,17 @@
 A stepper works on the same state as a whole replay, and calls the same ``decide``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from exawatt.forecast import Forecast
 from exawatt.platform import Platform
-from exawatt.replay.decide import decide, enqueue, finish
-from exawatt.replay.demand import demands
+from exawatt.replay import new_engines
+from exawatt.replay.demand import Demand, demand, demands
 from exawatt.replay.engine import Engine, Started
-from exawatt.replay.events import next_timer_s
-from exawatt.replay.machine import load_state, store_state
+from exawatt.replay.events import instant, next_timer_s
+from exawatt.replay.machine import load_state
 from exawatt.replay.policy import Policy
 from exawatt.replay.requests import RunningQuantile
 from exawatt.replay.state import (
@@ -22,6 +22,7 @@ from exawatt.replay.state import (
     HEAD,
     LANES,
     LAST,
+    STARTED,
     SUBMITTED,
     TAIL,
     Integers,
@@ -42,8 +43,8 @@ class Stepper:
         Of one partition.
     policy : Policy
         What decides.
-    forecast, forecast_s
-        For a carbon hold: the forecast, and its first issue on this clock [s].
+    forecast : Forecast, optional
+        For a carbon hold; laid on the first workload's first submission.
     causes : bool
         Whether to find why each job waited.
     scored_outside : bool
@@ -60,7 +61,6 @@ class Stepper:
         platform: Platform,
         policy: Policy,
         forecast: Forecast | None = None,
-        forecast_s: float = 0.0,
         causes: bool = False,
         scored_outside: bool = False,
     ) -> None:
@@ -70,27 +70,49 @@ class Stepper:
                 f"platform has {len(platform.partitions)} partitions, and these schedule "
                 "independently; pass one Stepper for each."
             )
-        self.platform, self.policy = platform, policy
-        self.engine = Engine(
-            platform.partitions[0],
-            policy,
-            policy.power_cap_w,
-            forecast,
-            forecast_s,
-            causes,
-            scored_outside,
-        )
-        self._earlier = [RunningQuantile()]
+        self.platform, self.policy, self.forecast = platform, policy, forecast
+        self._causes, self._scored_outside = causes, scored_outside
+        self._engine: Engine | None = None
+        self._earlier = RunningQuantile()
         self._rows = 0
-        self._jobs: dict[int, int] = {}
 
     def add(self, workload: Workload) -> None:
         """Announce jobs, none submitted before those announced earlier; rows count on."""
-        [demand] = demands(workload, self.platform, self.policy, self._earlier, self._rows)
-        self._rows += len(workload)
-        self.engine.add(demand)
-        known = self.engine.demand
-        self._jobs = {} if known is None else {int(row): i for i, row in enumerate(known.row)}
+        if self._engine is None and len(workload):
+            [self._engine] = new_engines(
+                *(workload, self.policy, self.platform, self.forecast),
+                self._causes,
+                self._scored_outside,
+            )
+        [found] = demands(workload, self.platform, self.policy, [self._earlier], self._rows)
+        self._take(found)
+
+    def add_columns(self, columns: Mapping[str, np.ndarray]) -> None:
+        """Announce further jobs as arrays, named as in :data:`~exawatt.replay.demand.JOB_COLUMNS`.
+
+        Nobody checks them; for jobs that come one by one it is ten times as fast as a workload.
+        """
+        [partition] = self.platform.partitions
+        row = self._rows + np.arange(columns["submit_s"].size)
+        self._take(demand(columns, row, partition, self.policy, self._earlier))
+
+    def _take(self, found: Demand) -> None:
+        self._rows += len(found)
+        if len(found):
+            self.engine.add(found)
+
+    @property
+    def engine(self) -> Engine:
+        """The machine.
+
+        Raises
+        ------
+        ValueError
+            No job was announced yet.
+        """
+        if self._engine is None:
+            raise ValueError("no job was announced; call add first.")
+        return self._engine
 
     @property
     def waiting(self) -> Integers:
@@ -106,6 +128,17 @@ class Stepper:
         """Free processors."""
         return int(self.engine.cluster.counts[FREE])
 
+    def processors(self, row: int) -> Integers:
+        """Processors that a running job holds, for a policy under which nodes sleep."""
+        engine = self.engine
+        [job] = self._running(np.array([row]))
+        assert engine.nodes is not None
+        found, proc = [], engine.nodes.job_proc[job]
+        while proc >= 0:
+            found.append(proc)
+            proc = engine.nodes.next_proc[proc]
+        return np.array(found)
+
     @property
     def scores(self) -> Floats:
         """Score of each announced job, to be written before an instant; the smallest first."""
@@ -117,18 +150,19 @@ class Stepper:
     @property
     def next_timer_s(self) -> float:
         """Next instant that neither a submission nor a completion brings about [s]."""
-        engine = self.engine
-        if engine.demand is None:
+        if self._engine is None:
             return np.inf
+        engine = self._engine
         cluster, easy, _, profile, _, history, extras, _ = engine.state
         return float(next_timer_s(cluster, load_state(cluster), easy, profile, history, extras))
 
     @property
     def next_s(self) -> float:
         """Next instant by the jobs' own runtimes [s]; infinite when all is done."""
-        engine = self.engine
-        if engine.demand is None:
+        if self._engine is None:
             return np.inf
+        engine = self._engine
+        assert engine.demand is not None
         counts, clock = engine.cluster.counts, engine.clock
         submissions = engine.demand.submit_s[counts[SUBMITTED] :][:1]
         return float(min([*submissions, clock.end[counts[LAST]], self.next_timer_s]))
@@ -141,7 +175,12 @@ class Stepper:
         ended = np.sort(engine.clock.job[running][engine.clock.end[running] <= now])
         return self.instant(now, engine.demand.row[ended])
 
-    def instant(self, now_s: float, ended: Sequence[int] | Integers = ()) -> Started:
+    def instant(
+        self,
+        now_s: float,
+        ended: Sequence[int] | Integers = (),
+        ran_s: Sequence[float] | None = None,
+    ) -> Started:
         """Handle one instant: completions, submissions until now, timers, one pass.
 
         Parameters
@@ -150,6 +189,8 @@ class Stepper:
             The instant, not before the one handled last [s].
         ended : sequence of int
             Rows of the jobs that have ended, in trace order.
+        ran_s : sequence of float, optional
+            Their runtimes, where the workload did not know them [s].
 
         Returns
         -------
@@ -162,42 +203,32 @@ class Stepper:
             The instant lies in the past, or a job that ended was not running.
         """
         engine, now_s = self.engine, float(now_s)
-        if engine.demand is None:
-            raise ValueError("no job was announced; call add first.")
-        demand, cluster, counts = engine.demand, engine.cluster, engine.cluster.counts
+        assert engine.demand is not None
+        known, cluster = engine.demand, engine.cluster
         if now_s < cluster.times[1]:
             raise ValueError(f"now_s(={now_s}) lies before the last instant {cluster.times[1]}.")
-        cluster.times[1] = now_s
-        _, easy, ranked, profile, order, history, extras, nodes = engine.state
-        s = load_state(cluster)
-        for row in ended:
-            job = self._end(int(row), s.last)
-            runtime_s = demand.runtime_s[job]
-            s = finish(
-                cluster, s, job, now_s, runtime_s, easy, profile, order, history, extras, nodes
-            )
-        while counts[SUBMITTED] < len(demand) and demand.submit_s[counts[SUBMITTED]] <= now_s:
-            job = int(counts[SUBMITTED])
-            s = enqueue(cluster, s, job, demand.estimate_s[job], order, history, extras)
-            counts[SUBMITTED] += 1
-        first = s.started
-        s = decide(
-            *(cluster, s, now_s, easy, ranked, profile, order, history, extras, nodes),
+        jobs = self._running(np.asarray(ended, np.int64))
+        if ran_s is not None:
+            known.runtime_s[jobs] = ran_s
+        first = int(cluster.counts[STARTED])
+        instant(
+            *(known.submit_s, known.estimate_s, now_s, jobs),
+            *engine.state,
             engine.started,
             engine.clock,
         )
-        store_state(cluster, s)
         started = engine.take_started(first)
         assert started is not None
         return started
 
-    def _end(self, row: int, last: int) -> int:
-        """Take a job off the list of those that run; its number in the kernel."""
-        clock, job = self.engine.clock, self._jobs.get(row, -1)
-        found = LANES + np.flatnonzero(clock.job[LANES : last + 1] == job)
-        if not found.size:
-            raise ValueError(f"the job in row {row} does not run, so that it cannot end.")
-        for array in (clock.end, clock.job):
-            array[found[0] : last] = array[found[0] + 1 : last + 1].copy()
-        clock.end[last] = -np.inf
-        return job
+    def _running(self, rows: Integers) -> Integers:
+        """Numbers in the kernel of jobs that run."""
+        engine = self.engine
+        assert engine.demand is not None
+        known = engine.demand.row
+        jobs = np.searchsorted(known, rows)
+        running = engine.clock.job[LANES : engine.cluster.counts[LAST] + 1]
+        for row, job in zip(rows.tolist(), jobs.tolist(), strict=True):
+            if job == known.size or known[job] != row or job not in running:
+                raise ValueError(f"the job in row {row} does not run, so that it cannot end.")
+        return jobs

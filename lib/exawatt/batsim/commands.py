@@ -1,0 +1,195 @@
+"""Command line of the simulator: ``exawatt batsim run`` and ``exawatt batsim serve``."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+
+from exawatt.batsim.external import External, read_events
+from exawatt.batsim.hosts import MASTER_HOST, Hosts, read_hosts
+from exawatt.batsim.job_file import JobFile, read_job_file
+from exawatt.batsim.run import DEFAULT_ENDPOINT, DEFAULT_TIMEOUT_S, Progress, Summary
+from exawatt.batsim.run import run as run_both
+from exawatt.batsim.run import serve as serve_one
+from exawatt.batsim.simulator import Options
+from exawatt.terminal import AsJson, facts_table, plainly
+
+batsim = typer.Typer(
+    no_args_is_help=True,
+    help="Simulate a workload for a scheduler that speaks Batsim's protocol, as Batsim would.",
+)
+
+WorkloadFile = Annotated[Path, typer.Option("--workload", "-w", help="Batsim JSON, or .json.gz.")]
+PlatformFile = Annotated[Path, typer.Option("--platform", "-p", help="SimGrid XML, or .xml.gz.")]
+Output = Annotated[
+    Path, typer.Option("--output", "-o", help="Folder for out_jobs.csv and the others.")
+]
+Energy = Annotated[
+    bool, typer.Option("--energy", "-E", help="Count joules, and let hosts change pstates.")
+]
+Events = Annotated[
+    Path | None, typer.Option(help="External events, one JSON object a line: hosts that leave.")
+]
+Dynamic = Annotated[
+    bool, typer.Option("--enable-dynamic-jobs", help="Let the scheduler register jobs.")
+]
+Acknowledge = Annotated[
+    bool, typer.Option("--acknowledge-dynamic-jobs", help="Announce those jobs back to it.")
+]
+Forward = Annotated[
+    bool,
+    typer.Option(
+        "--forward-profiles-on-submission", help="Send profiles with the jobs, not at the start."
+    ),
+]
+ForwardUnknown = Annotated[
+    bool, typer.Option("--forward-unknown-events", help="Pass other external events on.")
+]
+Master = Annotated[
+    str, typer.Option("--master-host", "-m", help="Host of the platform that computes nothing.")
+]
+Timeout = Annotated[float, typer.Option(min=0.1, help="Longest wait for one reply, in seconds.")]
+NoTrace = Annotated[bool, typer.Option("--disable-schedule-tracing", help="Write no Pajé trace.")]
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    workload: JobFile
+    hosts: Hosts
+    options: Options
+    external: tuple[External, ...] | None
+
+
+@batsim.command("run")
+@plainly
+def batsim_run(
+    workload: WorkloadFile,
+    platform: PlatformFile,
+    scheduler: Annotated[
+        str,
+        typer.Option(
+            "--scheduler", "-s", help="Its command, such as 'pybatsim easyBackfill'; -s is added."
+        ),
+    ],
+    output: Output,
+    energy: Energy = False,
+    events: Events = None,
+    enable_dynamic_jobs: Dynamic = False,
+    acknowledge_dynamic_jobs: Acknowledge = False,
+    forward_profiles_on_submission: Forward = False,
+    forward_unknown_events: ForwardUnknown = False,
+    master_host: Master = MASTER_HOST,
+    timeout: Timeout = DEFAULT_TIMEOUT_S,
+    disable_schedule_tracing: NoTrace = False,
+    as_json: AsJson = False,
+) -> None:
+    """Start a scheduler, simulate against it, and stop it."""
+    options = Options(
+        energy,
+        enable_dynamic_jobs,
+        acknowledge_dynamic_jobs,
+        forward_profiles_on_submission,
+        forward_unknown_events,
+    )
+    inputs = _read(workload, platform, master_host, events, options)
+    with _bar(len(inputs.workload.jobs)) as progress:
+        summary = run_both(
+            inputs.workload,
+            inputs.hosts,
+            scheduler,
+            output,
+            options,
+            external=inputs.external,
+            timeout_s=timeout,
+            trace=not disable_schedule_tracing,
+            progress=progress,
+        )
+    _show(summary, output, as_json)
+
+
+@batsim.command("serve")
+@plainly
+def batsim_serve(
+    workload: WorkloadFile,
+    platform: PlatformFile,
+    output: Output,
+    endpoint: Annotated[
+        str, typer.Option("--endpoint", help="Where the scheduler listens.")
+    ] = DEFAULT_ENDPOINT,
+    energy: Energy = False,
+    events: Events = None,
+    enable_dynamic_jobs: Dynamic = False,
+    acknowledge_dynamic_jobs: Acknowledge = False,
+    forward_profiles_on_submission: Forward = False,
+    forward_unknown_events: ForwardUnknown = False,
+    master_host: Master = MASTER_HOST,
+    timeout: Timeout = DEFAULT_TIMEOUT_S,
+    disable_schedule_tracing: NoTrace = False,
+    as_json: AsJson = False,
+) -> None:
+    """Simulate for a scheduler that is started apart, before or shortly after."""
+    options = Options(
+        energy,
+        enable_dynamic_jobs,
+        acknowledge_dynamic_jobs,
+        forward_profiles_on_submission,
+        forward_unknown_events,
+    )
+    inputs = _read(workload, platform, master_host, events, options)
+    with _bar(len(inputs.workload.jobs)) as progress:
+        summary = serve_one(
+            inputs.workload,
+            inputs.hosts,
+            endpoint,
+            output,
+            options,
+            external=inputs.external,
+            timeout_s=timeout,
+            trace=not disable_schedule_tracing,
+            progress=progress,
+        )
+    _show(summary, output, as_json)
+
+
+def _read(
+    workload: Path, platform: Path, master_host: str, events: Path | None, options: Options
+) -> _Inputs:
+    hosts = read_hosts(platform, master_host)
+    external = None
+    if events is not None:
+        external = read_events(events, len(hosts), options.forward_unknown_events)
+    return _Inputs(read_job_file(workload), hosts, options, external)
+
+
+@contextmanager
+def _bar(jobs: int) -> Iterator[Progress]:
+    """Progress on stderr, shown where somebody looks."""
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("jobs, {task.fields[days]:.1f} simulated days"),
+        TimeElapsedColumn(),
+    )
+    console = Console(stderr=True)
+    with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=jobs, days=0.0)
+        yield lambda ended, now_s: bar.update(task, completed=ended, days=now_s / 86400)
+
+
+def _show(summary: Summary, output: Path, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(summary, indent=2))
+        return
+    shown = {
+        name: f"{value:,.3f}" if isinstance(value, float) else value
+        for name, value in summary.items()
+        if name != "batsim_version"
+    }
+    Console().print(facts_table(shown | {"files": output}))

@@ -1,0 +1,276 @@
+"""Run a simulation against a scheduler over ZeroMQ, and the scheduler's process with it."""
+
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from math import inf
+from os import killpg
+from pathlib import Path
+from time import monotonic, perf_counter
+
+import zmq
+
+from exawatt.batsim.external import External
+from exawatt.batsim.hosts import Hosts
+from exawatt.batsim.job_file import JobFile
+from exawatt.batsim.outputs import Outputs
+from exawatt.batsim.protocol import SchedulerError
+from exawatt.batsim.simulator import Options, Simulator
+
+DEFAULT_ENDPOINT = "tcp://localhost:28000"
+DEFAULT_TIMEOUT_S = 60.0
+_LOOK_MS = 250
+_PROGRESS_EVERY = 256
+_GRACE_S = 3.0
+
+Summary = dict[str, str | int | float]
+Progress = Callable[[int, float], None]
+"""Called now and then with the jobs that are over and the simulated time [s]."""
+
+
+def run(
+    workload: JobFile,
+    hosts: Hosts,
+    scheduler: str,
+    output: Path | None = None,
+    options: Options = Options(),  # noqa: B008 - immutable
+    *,
+    external: tuple[External, ...] | None = None,
+    timeout_s: float = DEFAULT_TIMEOUT_S,
+    trace: bool = True,
+    progress: Progress | None = None,
+) -> Summary:
+    """Start a scheduler, simulate against it, and stop it.
+
+    Parameters
+    ----------
+    workload, hosts : JobFile, Hosts
+        What is simulated, and on which platform.
+    scheduler : str
+        The command, such as ``"pybatsim easyBackfill"``. Its endpoint is appended as ``-s``, or
+        put where the command says ``{endpoint}``.
+    output : Path, optional
+        Folder for Batsim's output files, and ``scheduler.log`` with what the scheduler printed.
+    options : Options
+        Batsim's options.
+    external : tuple of External, optional
+        Events besides jobs.
+    timeout_s : float
+        Longest time to wait for a reply [s].
+    trace : bool
+        Whether to write the Pajé trace.
+    progress : callable, optional
+        Called now and then with the jobs that are over and the simulated time [s].
+
+    Returns
+    -------
+    dict
+        The row of ``out_schedule.csv``.
+
+    Raises
+    ------
+    SchedulerError
+        The scheduler cannot be started, died, hangs or breaks the protocol.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="exawatt-") as folder,
+        _outputs(output, hosts, options, trace) as outputs,
+        scheduler_process(
+            scheduler, f"ipc://{folder}/socket", Path(folder) / "log", timeout_s
+        ) as process,
+    ):
+        log = Path(folder) / "log"
+        try:
+            simulator = Simulator(workload, hosts, options, outputs, external)
+            _converse(simulator, f"ipc://{folder}/socket", timeout_s, process, log, progress)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(timeout_s)
+        finally:
+            if output is not None:
+                shutil.copyfile(log, output / "scheduler.log")
+    return outputs.summary()
+
+
+def serve(
+    workload: JobFile,
+    hosts: Hosts,
+    endpoint: str = DEFAULT_ENDPOINT,
+    output: Path | None = None,
+    options: Options = Options(),  # noqa: B008 - immutable
+    *,
+    external: tuple[External, ...] | None = None,
+    timeout_s: float = DEFAULT_TIMEOUT_S,
+    trace: bool = True,
+    progress: Progress | None = None,
+) -> Summary:
+    """Simulate against a scheduler that somebody else started; see :func:`run`.
+
+    The scheduler need not be there yet: the first message waits for it, up to `timeout_s`.
+    """
+    with _outputs(output, hosts, options, trace) as outputs:
+        simulator = Simulator(workload, hosts, options, outputs, external)
+        _converse(simulator, endpoint, timeout_s, None, None, progress)
+    return outputs.summary()
+
+
+def _outputs(folder: Path | None, hosts: Hosts, options: Options, trace: bool) -> Outputs:
+    return Outputs(folder, len(hosts), energy=options.energy, trace=trace)
+
+
+def _converse(
+    simulator: Simulator,
+    endpoint: str,
+    timeout_s: float,
+    process: "subprocess.Popen[bytes] | None",
+    log: Path | None,
+    progress: Progress | None,
+) -> None:
+    outputs = simulator.outputs
+    with connected(endpoint) as socket:
+        message: str | None = simulator.first()
+        begun_s, count = inf, 0
+        while message is not None:
+            socket.send_string(message)
+            sent_s = perf_counter()
+            simulator.work()
+            count += 1
+            if progress is not None and count % _PROGRESS_EVERY == 0:
+                progress(outputs.ended_jobs, simulator.clock.now_s)
+            try:
+                reply = socket.recv()
+            except zmq.Again:
+                reply = _wait(socket, timeout_s, message, process, log)
+            replied_s = perf_counter()
+            begun_s = min(begun_s, replied_s)
+            outputs.scheduling_s += max(replied_s - max(sent_s, begun_s), 0.0)
+            outputs.simulation_s = replied_s - begun_s
+            message = simulator.reply(reply)
+
+
+@contextmanager
+def connected(endpoint: str) -> Iterator["zmq.Socket[bytes]"]:
+    """Return the simulator's socket; it connects, and looks up from waiting now and then."""
+    with zmq.Context() as context, context.socket(zmq.REQ) as socket:
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.setsockopt(zmq.RCVTIMEO, _LOOK_MS)
+        try:
+            socket.connect(endpoint)
+        except zmq.ZMQError as error:
+            raise ValueError(
+                f"endpoint(={endpoint!r}) cannot be used: {error}; pass one like "
+                f"{DEFAULT_ENDPOINT}."
+            ) from None
+        yield socket
+
+
+def _wait(
+    socket: "zmq.Socket[bytes]",
+    timeout_s: float,
+    message: str,
+    process: "subprocess.Popen[bytes] | None",
+    log: Path | None,
+) -> bytes:
+    """Wait on for a reply, as long as the scheduler lives and the time allows."""
+    until_s = monotonic() + timeout_s - _LOOK_MS / 1000
+    while monotonic() < until_s:
+        ended = process is not None and process.poll() is not None
+        with suppress(zmq.Again):
+            return socket.recv()
+        if ended and process is not None:
+            words = _last_words(log)
+            raise SchedulerError(
+                f"the scheduler ended with status {process.returncode}{words}, and did not "
+                f"answer {_named(message)}."
+            )
+    raise SchedulerError(
+        f"the scheduler did not answer {_named(message)} within {timeout_s:g} s; pass a longer "
+        "--timeout if it needs more."
+    )
+
+
+def _named(message: str) -> str:
+    return message if len(message) <= 200 else f"{message[:197]}..."
+
+
+def _last_words(log: Path | None) -> str:
+    lines = log.read_text(errors="replace").splitlines() if log is not None else []
+    said = [line.strip() for line in lines if line.strip()]
+    return f" ({said[-1]})" if said else ""
+
+
+@contextmanager
+def scheduler_process(
+    scheduler: str, endpoint: str, log: Path, timeout_s: float
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """Process group of a scheduler, which prints to `log` and does not outlive the block."""
+    command = _command(scheduler, endpoint, timeout_s)
+    with log.open("wb") as file:
+        try:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise SchedulerError(
+                f"scheduler(={scheduler!r}) cannot be started: {error.strerror}; pass a command "
+                "such as 'pybatsim easyBackfill'."
+            ) from None
+    with _terminated_as_interrupted():
+        try:
+            yield process
+        finally:
+            _stop(process)
+
+
+def _command(scheduler: str, endpoint: str, timeout_s: float) -> list[str]:
+    words = shlex.split(scheduler)
+    if not words:
+        raise SchedulerError("scheduler(='') is empty; pass for example 'pybatsim easyBackfill'.")
+    beside = Path(sys.executable).parent / words[0]
+    if shutil.which(words[0]) is None and beside.exists():
+        words[0] = str(beside)
+    if any("{endpoint}" in word for word in words):
+        return [word.replace("{endpoint}", endpoint) for word in words]
+    words += ["-s", endpoint]
+    if Path(words[0]).name == "pybatsim":
+        # It logs every message by default, and gives up on a simulator after two seconds.
+        quiet = not any(word.startswith(("-v", "--verb")) for word in words)
+        patient = not any(word.startswith(("-t", "--timeout")) for word in words)
+        words += ["-v", "error"] * quiet
+        words += ["-t", str(int(timeout_s * 1000))] * patient
+    return words
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    """End a process group: asked to first, then made to."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError, PermissionError):
+            killpg(process.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE_S)
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Let SIGTERM unwind the stack as Ctrl-C does, where signals can be handled at all."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # not the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
