@@ -5,6 +5,7 @@ export PYTHON TRACE_PATH
 
 BIN := .venv/bin
 SAY := printf '\n==> %s\n'
+COMMA := ,
 STRIP := $(BIN)/nbstripout --keep-count --extra-keys metadata.language_info
 
 .PHONY: help env book test outputs data plot simulate-KTH simulate-LLNL bench serve lock clean
@@ -53,11 +54,11 @@ data: env ## download the traces and series that are not here yet, and check the
 plot: env ## one-page energy report of any trace: make plot TRACE_PATH=my.swf
 	@$(BIN)/python scripts/plot_report.py "$$TRACE_PATH"
 
-simulate-KTH: env ## replay the KTH trace under FCFS and EASY
-	@$(BIN)/exawatt compare KTH-SP2 --policies fcfs,easy
+simulate-KTH: env ## replay the KTH trace under FCFS and EASY (ENGINE=batsim: EASY through pybatsim)
+	@$(if $(filter batsim,$(ENGINE)),sh batsim/run_replay.sh batsim/config_kth.json --output _build/batsim-kth,$(BIN)/exawatt compare KTH-SP2 --policies fcfs$(COMMA)easy)
 
-simulate-LLNL: env ## replay the LLNL Thunder trace under FCFS and EASY
-	@$(BIN)/exawatt compare LLNL-Thunder --policies fcfs,easy
+simulate-LLNL: env ## replay the LLNL Thunder trace under FCFS and EASY (or ENGINE=batsim)
+	@$(if $(filter batsim,$(ENGINE)),sh batsim/run_replay.sh batsim/config_llnl.json --output _build/batsim-llnl,$(BIN)/exawatt compare LLNL-Thunder --policies fcfs$(COMMA)easy)
 
 bench: env ## run every benchmark
 	@for script in benchmarks/*.py; do \

@@ -32,10 +32,10 @@ from reference_terms import (
     Policy,
     Scorer,
     State,
-    cap_all_awake_mw,
+    cap_all_awake_uw,
     executed,
     is_killed,
-    node_saving_mw,
+    node_saving_uw,
     stretch,
     takes,
 )
@@ -227,8 +227,8 @@ def fits_now(state: State, life: Life, level: float, free: Amount) -> bool:
         asleep = [node for node in range(state.partition.nodes) if is_asleep(state, node)]
         taken = nodes_of(state, lowest_processors(state, life))
         woken = [node for node in asleep if node in taken]
-        free = free._replace(mw=free.mw + len(asleep) * node_saving_mw(state))
-        need = need._replace(mw=need.mw + len(woken) * node_saving_mw(state))
+        free = free._replace(uw=free.uw + len(asleep) * node_saving_uw(state))
+        need = need._replace(uw=need.uw + len(woken) * node_saving_uw(state))
     return free.covers(need)
 
 
@@ -278,7 +278,7 @@ def shadow_and_extra(state: State, head: Life) -> tuple[float, Amount]:
     need = takes(state, head, state.levels[-1])
     ends = [(expected_end(state, life), takes(state, life, life.level)) for life in state.running]
     for shadow in sorted({end for end, _ in ends}):
-        free = Amount(state.partition.procs, 1000 * state.partition.gpus, cap_all_awake_mw(state))
+        free = Amount(state.partition.procs, 1000 * state.partition.gpus, cap_all_awake_uw(state))
         for end, held in ends:
             if end > shadow:
                 free = free.without(held)
@@ -328,7 +328,7 @@ def stays_free(
 ) -> bool:
     """Whether so much is free at the start and at each later instant at which less becomes free."""
     for instant in [start, *(begin for begin, _, _ in blocks if start < begin < end)]:
-        free = Amount(state.partition.procs, 1000 * state.partition.gpus, cap_all_awake_mw(state))
+        free = Amount(state.partition.procs, 1000 * state.partition.gpus, cap_all_awake_uw(state))
         for begin, until, held in blocks:
             if begin <= instant < until:
                 free = free.without(held)

@@ -11,7 +11,7 @@ from reference_terms import (
     Order,
     Scorer,
     State,
-    cap_all_awake_mw,
+    cap_all_awake_uw,
     gpu_thousandths,
     stretch,
     takes,
@@ -86,7 +86,7 @@ def correct(state: State, life: Life) -> None:
 
 def free_for_jobs(state: State) -> Amount:
     """Processors, GPUs and watts that no running job holds, all nodes counted as awake."""
-    whole = Amount(state.partition.procs, 1000 * state.partition.gpus, cap_all_awake_mw(state))
+    whole = Amount(state.partition.procs, 1000 * state.partition.gpus, cap_all_awake_uw(state))
     for life in state.running:
         whole = whole.without(takes(state, life, life.level))
     return whole
@@ -159,7 +159,7 @@ def features(state: State, life: Life) -> list[float]:
     """What a `Scorer` sees of a job."""
     partition, free = state.partition, free_for_jobs(state)
     r, n = life.first_estimate_s, life.job.procs
-    need, cap = takes(state, life, state.levels[-1]), cap_all_awake_mw(state)
+    need, cap = takes(state, life, state.levels[-1]), cap_all_awake_uw(state)
     fits = need.procs <= free.procs and need.gpus <= free.gpus
     return [
         log10(1 + r) / 6,
@@ -169,7 +169,7 @@ def features(state: State, life: Life) -> list[float]:
         free.procs / partition.procs,
         log10(1 + len(state.queue)) / 4,
         gpu_thousandths(life.job) / (1000 * partition.gpus) if partition.gpus else 0.0,
-        free.mw / cap if state.policy.power_cap_w is not None else 1.0,
+        free.uw / cap if state.policy.power_cap_w is not None else 1.0,
     ]
 
 

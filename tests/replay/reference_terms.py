@@ -113,19 +113,19 @@ class Policy:
 
 
 class Amount(NamedTuple):
-    """Processors, GPUs in thousandths, and milliwatts."""
+    """Processors, GPUs in thousandths, and microwatts."""
 
     procs: int
     gpus: int
-    mw: float
+    uw: float
 
     def covers(self, need: "Amount") -> bool:
         """Whether there is as much as `need` of everything."""
-        return self.procs >= need.procs and self.gpus >= need.gpus and self.mw >= need.mw
+        return self.procs >= need.procs and self.gpus >= need.gpus and self.uw >= need.uw
 
     def without(self, taken: "Amount") -> "Amount":
         """What is left of it."""
-        return Amount(self.procs - taken.procs, self.gpus - taken.gpus, self.mw - taken.mw)
+        return Amount(self.procs - taken.procs, self.gpus - taken.gpus, self.uw - taken.uw)
 
 
 @dataclass(eq=False)
@@ -220,29 +220,30 @@ def stretch(policy: Policy, level: float) -> float:
 # Power cap
 
 
-def milliwatts(value_w: float) -> int:
-    return ceil(value_w * 1000)
+def microwatts(value_w: float) -> int:
+    """Rounded down, once what is no whole number only in its last bits has become one."""
+    return floor(round(value_w * 1e6, 3))
 
 
-def node_floor_mw(state: State) -> int:
+def node_floor_uw(state: State) -> int:
     """P_floor, what every node counts with that is not fully asleep."""
     partition = state.partition
-    idle = milliwatts(partition.idle_w)
+    idle = microwatts(partition.idle_w)
     if state.policy.sleep_after_s is None:
         return idle
-    return max(idle, milliwatts(partition.fall_asleep_w), milliwatts(partition.sleep_w))
+    return max(idle, microwatts(partition.fall_asleep_w), microwatts(partition.sleep_w))
 
 
-def node_saving_mw(state: State) -> int:
+def node_saving_uw(state: State) -> int:
     """What a fully sleeping node counts less."""
-    return node_floor_mw(state) - milliwatts(state.partition.sleep_w)
+    return node_floor_uw(state) - microwatts(state.partition.sleep_w)
 
 
-def cap_all_awake_mw(state: State) -> float:
+def cap_all_awake_uw(state: State) -> float:
     """What the cap leaves for jobs with all nodes awake; without a cap, any number of watts."""
     if state.policy.power_cap_w is None:
         return inf
-    return floor(state.policy.power_cap_w * 1000) - state.partition.nodes * node_floor_mw(state)
+    return microwatts(state.policy.power_cap_w) - state.partition.nodes * node_floor_uw(state)
 
 
 def takes(state: State, life: Life, level: float) -> Amount:
@@ -250,8 +251,8 @@ def takes(state: State, life: Life, level: float) -> Amount:
     partition, dvfs = state.partition, state.policy.dvfs
     procs, gpus = taken_procs_and_gpus(partition, life.job)
     factor = level**dvfs.exponent if dvfs else 1.0
-    draw = milliwatts(factor * watts(partition, life.job))
+    draw = microwatts(factor * watts(partition, life.job))
     if state.policy.sleep_after_s is not None:  # it may have to wake its nodes
         nodes = ceil(procs / (partition.procs // partition.nodes))
-        draw = max(draw, nodes * max(0, milliwatts(partition.wake_w) - node_floor_mw(state)))
+        draw = max(draw, nodes * max(0, microwatts(partition.wake_w) - node_floor_uw(state)))
     return Amount(procs, gpus, draw)

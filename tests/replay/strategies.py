@@ -23,7 +23,7 @@ from reference_terms import (
     Policy,
     Scorer,
     State,
-    node_floor_mw,
+    node_floor_uw,
     takes,
 )
 
@@ -246,9 +246,9 @@ def forecasts(draw: st.DrawFn, origin_s: float) -> Forecast:
 def lowest_cap_w(jobs: list[Job], partition: Partition, policy: Policy) -> tuple[float, float]:
     """The least cap under which each job could run alone, and the most that a job adds."""
     state = State(partition, policy, None, [])
-    nodes_mw = partition.nodes * node_floor_mw(state)
-    adds = [takes(state, Life(job, 0, job.runtime_s), state.levels[-1]).mw for job in jobs]
-    return (nodes_mw + max(adds, default=0)) / 1000, max(adds, default=0) / 1000
+    nodes_uw = partition.nodes * node_floor_uw(state)
+    adds = [takes(state, Life(job, 0, job.runtime_s), state.levels[-1]).uw for job in jobs]
+    return (nodes_uw + max(adds, default=0)) / 1e6, max(adds, default=0) / 1e6
 
 
 @st.composite

@@ -1,6 +1,7 @@
 """Command line of the simulator: ``exawatt batsim run`` and ``exawatt batsim serve``."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -158,6 +159,30 @@ def batsim_serve(
     _show(summary, output, as_json)
 
 
+@batsim.command("replay")
+@plainly
+def batsim_replay(
+    config: Annotated[Path, typer.Argument(help="Trace, platform and policy as JSON.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Default: batsim-CONFIG beside you.")
+    ] = None,
+    own: Annotated[
+        bool, typer.Option("--own", help="Use the project's simulator, even if Batsim is here.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Replay a configuration, on Batsim where it is installed, else on the simulator."""
+    from exawatt.batsim.config import Config, replay  # reads traces, which takes more memory
+
+    read = Config.read(config)
+    program = None if own else shutil.which("batsim")
+    folder = output or Path(f"batsim-{config.stem}")
+    Console(stderr=True).print(f"{program or 'the simulator of exawatt'}: {read.trace} to {folder}")
+    with _bar(read.jobs or None) as progress:
+        summary = replay(read, folder, program, progress)
+    _show(summary, folder, as_json)
+
+
 def _read(
     workload: Path, platform: Path, master_host: str, events: Path | None, options: Options
 ) -> _Inputs:
@@ -169,7 +194,7 @@ def _read(
 
 
 @contextmanager
-def _bar(jobs: int) -> Iterator[Progress]:
+def _bar(jobs: int | None) -> Iterator[Progress]:
     """Progress on stderr, shown where somebody looks."""
     columns = (
         BarColumn(),

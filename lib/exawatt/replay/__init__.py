@@ -3,6 +3,8 @@
 import time
 from pathlib import Path
 
+import numpy as np
+
 from exawatt.forecast import Forecast
 from exawatt.platform import Platform
 from exawatt.replay.demand import demands
@@ -56,6 +58,8 @@ def replay(
     ValueError
         There is no job, the policy is unknown, or a job can never run.
     """
+    if not isinstance(workload, Workload):
+        raise ValueError(f"workload(={workload!r}) must be a Workload, such as load('KTH-SP2').")
     policy = Policy.of(policy)
     platform = platform or Platform.stand_in(workload)
     if len(workload) == 0:
@@ -63,6 +67,8 @@ def replay(
     engines = new_engines(workload, policy, platform, forecast, causes)
     for engine, demand in zip(engines, demands(workload, platform, policy), strict=True):
         engine.add(demand)
+        # Compiles what was not compiled yet, before the clock starts.
+        engine.run(until_s=-np.inf)
     began = time.perf_counter()
     for engine in engines:
         engine.run()

@@ -6,7 +6,7 @@ from exawatt.replay.compiling import compiled, compiled_inline
 from exawatt.replay.extras import eligible, held_back, starving
 from exawatt.replay.heaps import pop, push
 from exawatt.replay.machine import occupy
-from exawatt.replay.state import CAPPED, FREE_GPUS, GAP, LEFT_MW
+from exawatt.replay.state import CAPPED, FREE_GPUS, GAP, LEFT_UW
 
 
 @compiled
@@ -55,35 +55,35 @@ def place_jobs(cluster, s, now, profile, order, history, extras, nodes, started,
 def _place(cluster, s, slot, now, profile, history, extras, nodes, started, clock):  # type: ignore[no-untyped-def]
     """Start a job, or reserve the earliest time from which it fits for its whole estimate."""
     job = cluster.queue[slot]
-    length, procs, gpus, mw = _needs(cluster, slot, extras)
+    length, procs, gpus, uw = _needs(cluster, slot, extras)
     begin = profile.reserved_s[job]
     if begin < np.inf:
-        _change(profile, begin, begin + length, procs, gpus, mw, extras)
-    begin = _earliest(profile, length, procs, gpus, mw, extras)
+        _change(profile, begin, begin + length, procs, gpus, uw, extras)
+    begin = _earliest(profile, length, procs, gpus, uw, extras)
     profile.reserved_s[job] = np.inf
     if begin > now:
         profile.reserved_s[job] = begin
-        _change(profile, begin, begin + length, -procs, -gpus, -mw, extras)
+        _change(profile, begin, begin + length, -procs, -gpus, -uw, extras)
     elif extras is None or not held_back(job, cluster.queue_estimate[slot], now, extras):
         s, start = occupy(cluster, s, slot, now, 0, True, history, extras, nodes, started, clock)
-        _change(profile, now, start + length, -procs, -gpus, -mw, extras)
+        _change(profile, now, start + length, -procs, -gpus, -uw, extras)
     return s
 
 
 @compiled_inline
 def _needs(cluster, slot, extras):  # type: ignore[no-untyped-def]
-    """For how long [s] the job in a slot needs how many processors, GPU thousandths and mW."""
+    """For how long [s] the job in a slot needs how many processors, GPU thousandths and µW."""
     job = cluster.queue[slot]
-    length, gpus, mw = cluster.queue_estimate[slot], np.int64(0), np.int64(0)
+    length, gpus, uw = cluster.queue_estimate[slot], np.int64(0), np.int64(0)
     if extras is not None:
         length *= extras.stretch[0]
         gpus = extras.gpus[job]
-        mw = extras.mw[job, 0] * extras.amounts[CAPPED]
-    return length, cluster.queue_procs[slot], gpus, mw
+        uw = extras.uw[job, 0] * extras.amounts[CAPPED]
+    return length, cluster.queue_procs[slot], gpus, uw
 
 
 @compiled
-def _earliest(profile, length, procs, gpus, mw, extras):  # type: ignore[no-untyped-def]
+def _earliest(profile, length, procs, gpus, uw, extras):  # type: ignore[no-untyped-def]
     """Earliest time from which so much is free for `length` seconds."""
     size = profile.size[0]
     at = 0
@@ -92,7 +92,7 @@ def _earliest(profile, length, procs, gpus, mw, extras):  # type: ignore[no-unty
     while step < size and (step == at or profile.time[step] < begin + length):
         lacks = profile.procs[step] < procs
         if extras is not None:
-            lacks = lacks or profile.gpus[step] < gpus or profile.mw[step] < mw
+            lacks = lacks or profile.gpus[step] < gpus or profile.uw[step] < uw
         if lacks:
             at = step + 1
             begin = profile.time[at]
@@ -101,7 +101,7 @@ def _earliest(profile, length, procs, gpus, mw, extras):  # type: ignore[no-unty
 
 
 @compiled
-def _change(profile, begin, end, procs, gpus, mw, extras):  # type: ignore[no-untyped-def]
+def _change(profile, begin, end, procs, gpus, uw, extras):  # type: ignore[no-untyped-def]
     """Add to what is free from `begin` to `end`; steps that are no more are dropped."""
     first = _edge(profile, begin, extras)
     last = _edge(profile, end, extras)
@@ -109,7 +109,7 @@ def _change(profile, begin, end, procs, gpus, mw, extras):  # type: ignore[no-un
         profile.procs[step] += procs
         if extras is not None:
             profile.gpus[step] += gpus
-            profile.mw[step] += mw
+            profile.uw[step] += uw
     _drop_if_same(profile, last, extras)
     _drop_if_same(profile, first, extras)
 
@@ -131,12 +131,12 @@ def _edge(profile, time, extras):  # type: ignore[no-untyped-def]
             profile.procs[step] = profile.procs[step - 1]
             if extras is not None:
                 profile.gpus[step] = profile.gpus[step - 1]
-                profile.mw[step] = profile.mw[step - 1]
+                profile.uw[step] = profile.uw[step - 1]
         profile.time[low] = time
         profile.procs[low] = profile.procs[low - 1]
         if extras is not None:
             profile.gpus[low] = profile.gpus[low - 1]
-            profile.mw[low] = profile.mw[low - 1]
+            profile.uw[low] = profile.uw[low - 1]
         profile.size[0] = size + 1
     return low
 
@@ -148,7 +148,7 @@ def _drop_if_same(profile, at, extras):  # type: ignore[no-untyped-def]
         same = profile.procs[at] == profile.procs[at - 1]
         if extras is not None:
             same = same and profile.gpus[at] == profile.gpus[at - 1]
-            same = same and profile.mw[at] == profile.mw[at - 1]
+            same = same and profile.uw[at] == profile.uw[at - 1]
         if same:
             _shift(profile, at, 1, extras)
 
@@ -162,7 +162,7 @@ def _shift(profile, at, by, extras):  # type: ignore[no-untyped-def]
         profile.procs[step] = profile.procs[step + by]
         if extras is not None:
             profile.gpus[step] = profile.gpus[step + by]
-            profile.mw[step] = profile.mw[step + by]
+            profile.uw[step] = profile.uw[step + by]
     profile.size[0] = size
 
 
@@ -184,10 +184,10 @@ def _rebuild(cluster, s, now, profile, extras):  # type: ignore[no-untyped-def]
     Jobs past their expected end are expected to end one second from now.
     """
     ends = cluster.run_end
-    procs, gpus, mw = s.free, np.int64(0), np.int64(0)
+    procs, gpus, uw = s.free, np.int64(0), np.int64(0)
     if extras is not None:
         gpus = extras.amounts[FREE_GPUS]
-        mw = extras.amounts[LEFT_MW] * extras.amounts[CAPPED]
+        uw = extras.amounts[LEFT_UW] * extras.amounts[CAPPED]
     at = s.last
     while ends[at] <= now:
         at -= 1
@@ -198,7 +198,7 @@ def _rebuild(cluster, s, now, profile, extras):  # type: ignore[no-untyped-def]
         profile.procs[size] = procs
         if extras is not None:
             profile.gpus[size] = gpus
-            profile.mw[size] = mw
+            profile.uw[size] = uw
         size += 1
         time = ends[at]
         if overdue <= s.last:
@@ -215,11 +215,11 @@ def _rebuild(cluster, s, now, profile, extras):  # type: ignore[no-untyped-def]
             procs += cluster.job_procs[job]
             if extras is not None:
                 gpus += extras.gpus[job]
-                mw += extras.mw[job, extras.level[job]] * extras.amounts[CAPPED]
+                uw += extras.uw[job, extras.level[job]] * extras.amounts[CAPPED]
     profile.size[0] = size
     for slot in range(s.head, s.tail):
         job = cluster.queue[slot]
         if cluster.queue_procs[slot] != GAP and profile.reserved_s[job] < np.inf:
-            length, taken, taken_gpus, taken_mw = _needs(cluster, slot, extras)
+            length, taken, taken_gpus, taken_uw = _needs(cluster, slot, extras)
             begin = profile.reserved_s[job]
-            _change(profile, begin, begin + length, -taken, -taken_gpus, -taken_mw, extras)
+            _change(profile, begin, begin + length, -taken, -taken_gpus, -taken_uw, extras)

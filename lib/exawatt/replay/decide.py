@@ -15,7 +15,7 @@ from exawatt.replay.lanes import fitting8, lowest_bit, startable8, u
 from exawatt.replay.machine import close_gaps, occupy, release
 from exawatt.replay.nodes import fall_asleep, next_asleep_s, waking
 from exawatt.replay.orders import FCFS, charge, formula, rescore, score_new
-from exawatt.replay.state import BLOCKED, CAPPED, FREE_GPUS, GAP, LANES, LEFT_MW, State
+from exawatt.replay.state import BLOCKED, CAPPED, FREE_GPUS, GAP, LANES, LEFT_UW, State
 
 #: So few candidates are looked at one by one: their vectors were stored a moment ago.
 FEW = 4
@@ -261,7 +261,7 @@ def _backfill_ranked(  # type: ignore[no-untyped-def]
     the node that would have been woken; at first all nodes count as awake.
     """
     queue, procs, estimate = cluster.queue, cluster.queue_procs, cluster.queue_estimate
-    extra, shadow, extra_gpus, extra_mw = s.extra, s.shadow, np.int64(0), np.int64(0)
+    extra, shadow, extra_gpus, extra_uw = s.extra, s.shadow, np.int64(0), np.int64(0)
     base = s.head
     if cluster.run_end[s.last] > now:
         base = max(base, s.seen)
@@ -277,9 +277,9 @@ def _backfill_ranked(  # type: ignore[no-untyped-def]
             if slot == blocked or not eligible(job, now, extras):
                 continue
             if extra < 0:
-                shadow, extra, extra_gpus, extra_mw = reservation(cluster, s, now, blocked, extras)
+                shadow, extra, extra_gpus, extra_uw = reservation(cluster, s, now, blocked, extras)
             level, _ = _admit(
-                cluster, s, slot, now, now, shadow, extra, extra_gpus, extra_mw, extras, nodes
+                cluster, s, slot, now, now, shadow, extra, extra_gpus, extra_uw, extras, nodes
             )
             if level >= 0:
                 tie = order.score[job] if order is not None else 0.0
@@ -303,14 +303,14 @@ def _backfill_ranked(  # type: ignore[no-untyped-def]
         if nodes is not None:
             begin = waking(nodes, procs[slot], now)[0]
         level, in_time = _admit(
-            cluster, s, slot, now, begin, shadow, extra, extra_gpus, extra_mw, extras, nodes
+            cluster, s, slot, now, begin, shadow, extra, extra_gpus, extra_uw, extras, nodes
         )
         if level >= 0 and (extras is None or not held_back(job, estimate[slot], now, extras)):
             if not in_time:
                 extra -= procs[slot]
                 if extras is not None:
                     extra_gpus -= extras.gpus[job]
-                    extra_mw -= extras.mw[job, level]
+                    extra_uw -= extras.uw[job, level]
             s, _ = occupy(
                 cluster, s, slot, now, level, True, history, extras, nodes, started, clock
             )
@@ -322,7 +322,7 @@ def _backfill_ranked(  # type: ignore[no-untyped-def]
 
 @compiled_inline
 def _admit(  # type: ignore[no-untyped-def]
-    cluster, s, slot, now, begin, shadow, extra, extra_gpus, extra_mw, extras, nodes
+    cluster, s, slot, now, begin, shadow, extra, extra_gpus, extra_uw, extras, nodes
 ):
     """Highest level at which a job fits now and does not delay the head, -1 if there is none.
 
@@ -347,7 +347,7 @@ def _admit(  # type: ignore[no-untyped-def]
             if (
                 procs <= extra
                 and extras.gpus[job] <= extra_gpus
-                and (extras.amounts[CAPPED] == 0 or extras.mw[job, level] <= extra_mw)
+                and (extras.amounts[CAPPED] == 0 or extras.uw[job, level] <= extra_uw)
             ):
                 break
             level += 1
@@ -360,41 +360,41 @@ def _admit(  # type: ignore[no-untyped-def]
 def reservation(cluster, s, now, blocked, extras):  # type: ignore[no-untyped-def]
     """Shadow time [s] of a head that does not fit, and what is extra then.
 
-    Extra are processors, thousandths of GPUs and milliwatts. A running job whose expected end is
+    Extra are processors, thousandths of GPUs and microwatts. A running job whose expected end is
     past is expected to end one second from now.
     """
     ends, jobs, procs = cluster.run_end, cluster.run_job, cluster.job_procs
     free = s.free - cluster.queue_procs[u(blocked)]
-    gpus, mw = np.int64(0), np.int64(0)
+    gpus, uw = np.int64(0), np.int64(0)
     if extras is not None:
         head = cluster.queue[blocked]
         gpus = extras.amounts[FREE_GPUS] - extras.gpus[head]
         if extras.amounts[CAPPED] > 0:
-            mw = extras.amounts[LEFT_MW] - extras.mw[head, extras.stretch.size - 1]
+            uw = extras.amounts[LEFT_UW] - extras.uw[head, extras.stretch.size - 1]
     at = s.last
     while ends[u(at)] <= now:
         at -= 1
     overdue = at + 1
     soon = now + 1.0
     shadow = soon
-    while free < 0 or gpus < 0 or mw < 0:
+    while free < 0 or gpus < 0 or uw < 0:
         shadow = ends[u(at)]
         if overdue <= s.last and soon <= shadow:
             shadow = soon
             while overdue <= s.last:
-                free, gpus, mw = _freed(free, gpus, mw, jobs[u(overdue)], procs, extras)
+                free, gpus, uw = _freed(free, gpus, uw, jobs[u(overdue)], procs, extras)
                 overdue += 1
         while ends[u(at)] == shadow:
-            free, gpus, mw = _freed(free, gpus, mw, jobs[u(at)], procs, extras)
+            free, gpus, uw = _freed(free, gpus, uw, jobs[u(at)], procs, extras)
             at -= 1
-    return shadow, free, gpus, mw
+    return shadow, free, gpus, uw
 
 
 @compiled_inline
-def _freed(free, gpus, mw, job, procs, extras):  # type: ignore[no-untyped-def]
+def _freed(free, gpus, uw, job, procs, extras):  # type: ignore[no-untyped-def]
     free += procs[u(job)]
     if extras is not None:
         gpus += extras.gpus[job]
         if extras.amounts[CAPPED] > 0:
-            mw += extras.mw[job, extras.level[job]]
-    return free, gpus, mw
+            uw += extras.uw[job, extras.level[job]]
+    return free, gpus, uw

@@ -6,7 +6,7 @@ from exawatt.intensity import HALF_HOUR_S, YEAR_HALF_HOURS
 from exawatt.replay.compiling import compiled, compiled_inline
 from exawatt.replay.lanes import fitting8, lowest_bit
 from exawatt.replay.nodes import waking
-from exawatt.replay.state import ASLEEP_MW, CAPPED, FREE_GPUS, GAP, LANES, LEFT_MW, SLEEPERS
+from exawatt.replay.state import ASLEEP_UW, CAPPED, FREE_GPUS, GAP, LANES, LEFT_UW, SLEEPERS
 
 CAUSES = ("hold", "resources", "waking", "cap", "order", "reservation")
 HOLD, RESOURCES, WAKING, CAP, BEHIND, RESERVATION = range(6)
@@ -46,30 +46,30 @@ def _level_under_cap(job, procs, now, extras, nodes):  # type: ignore[no-untyped
     levels = extras.stretch.size
     level = 0
     if extras.amounts[CAPPED] > 0:
-        left = extras.amounts[LEFT_MW]
-        if nodes is not None and extras.mw[job, 0] > left:
+        left = extras.amounts[LEFT_UW]
+        if nodes is not None and extras.uw[job, 0] > left:
             left = _left_with_sleepers(job, procs, now, extras, nodes)
-        while level < levels and extras.mw[job, level] > left:
+        while level < levels and extras.uw[job, level] > left:
             level += 1
     return level if level < levels else -1
 
 
 @compiled_inline
 def _left_with_sleepers(job, procs, now, extras, nodes):  # type: ignore[no-untyped-def]
-    """Milliwatts left for a job while those nodes sleep that it would not wake."""
+    """Microwatts left for a job while those nodes sleep that it would not wake."""
     sleepers = nodes.counts[SLEEPERS]
-    least = extras.mw[job, extras.stretch.size - 1]
-    left = extras.amounts[LEFT_MW] + extras.amounts[ASLEEP_MW] * sleepers
+    least = extras.uw[job, extras.stretch.size - 1]
+    left = extras.amounts[LEFT_UW] + extras.amounts[ASLEEP_UW] * sleepers
     if sleepers > 0 and least <= left:
-        left -= extras.amounts[ASLEEP_MW] * waking(nodes, procs, now)[1]
+        left -= extras.amounts[ASLEEP_UW] * waking(nodes, procs, now)[1]
     return left
 
 
 @compiled_inline
 def _exceeds_cap(job, procs, now, extras, nodes):  # type: ignore[no-untyped-def]
     """Whether the cap leaves too little for a job even at the lowest level."""
-    least = extras.mw[job, extras.stretch.size - 1]
-    exceeds = extras.amounts[CAPPED] > 0 and least > extras.amounts[LEFT_MW]
+    least = extras.uw[job, extras.stretch.size - 1]
+    exceeds = extras.amounts[CAPPED] > 0 and least > extras.amounts[LEFT_UW]
     if exceeds and nodes is not None:
         exceeds = least > _left_with_sleepers(job, procs, now, extras, nodes)
     return exceeds

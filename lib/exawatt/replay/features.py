@@ -1,6 +1,7 @@
 """The features that a policy uses, as the arrays that the kernel works on."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from exawatt.platform import Partition
 from exawatt.replay.demand import MILLI, Demand
@@ -136,25 +137,25 @@ def new_extras(
     n = len(demand)
     floor_w, watts = partition.idle_w, demand.dynamic_w
     dvfs = policy.dvfs or FULL_FREQUENCY
-    mw = np.ceil(dvfs.power_factor * watts[:, None] * MILLI).astype(np.int64)
+    uw = _microwatts(dvfs.power_factor * watts[:, None])
     if policy.sleep_after_s is not None:
         floor_w = max(partition.idle_w, partition.fall_asleep_w, partition.sleep_w)
         nodes = -(-demand.procs // (partition.procs // partition.nodes))
-        above = np.ceil(partition.wake_w * MILLI) - np.ceil(floor_w * MILLI)
-        mw = np.maximum(mw, (nodes * max(0, int(above)))[:, None])
-    floor_mw, sleep_mw = (int(np.ceil(w * MILLI)) for w in (floor_w, partition.sleep_w))
-    whole = int(np.floor((cap_w or 0.0) * MILLI)) - partition.nodes * floor_mw
+        above = _microwatts(partition.wake_w) - _microwatts(floor_w)
+        uw = np.maximum(uw, (nodes * np.maximum(above, 0))[:, None])
+    floor_uw, sleep_uw = _microwatts(floor_w), _microwatts(partition.sleep_w)
+    whole = int(_microwatts(cap_w or 0.0) - partition.nodes * floor_uw)
     if cap_w is not None:
-        _refuse_cap(demand, partition, cap_w, whole, mw[:, -1])
+        _refuse_cap(demand, partition, cap_w, whole, uw[:, -1])
     amounts = np.array(
-        [partition.gpus * MILLI, whole, whole, floor_mw - sleep_mw, cap_w is not None], np.int64
+        [partition.gpus * MILLI, whole, whole, floor_uw - sleep_uw, cap_w is not None], np.int64
     )
     hold = policy.hold
     return Extras(
         amounts,
         demand.submit_s,
         demand.gpus,
-        mw,
+        uw,
         dvfs.stretch,
         np.inf if policy.max_wait_s is None else float(policy.max_wait_s),
         forecast,
@@ -173,22 +174,29 @@ def new_extras(
     )
 
 
+def _microwatts(value_w: ArrayLike) -> Integers:
+    """Whole microwatts, rounded down; what is off a whole one only in its last bits is that one."""
+    return np.floor(np.round(np.asarray(value_w) * 1e6, 3)).astype(np.int64)
+
+
 def _refuse_cap(
-    demand: Demand, partition: Partition, cap_w: float, whole_mw: int, least_mw: Integers
+    demand: Demand, partition: Partition, cap_w: float, whole_uw: int, least_uw: Integers
 ) -> None:
     """Refuse a cap under which the machine cannot idle, or a job cannot run alone."""
-    floor_w = cap_w - whole_mw / MILLI
-    if whole_mw < 0:
+    floor_w = cap_w - whole_uw / 1e6
+    if whole_uw < 0:
         raise ValueError(
-            f"the cap(={cap_w:g} W) is below what {partition.nodes} nodes draw without a job "
-            f"({floor_w:g} W); pass a higher power_cap_w."
+            f"the cap(={cap_w:.10g} W) is below what {partition.nodes} nodes draw without a job "
+            f"({floor_w:.10g} W); pass a higher power_cap_w."
         )
-    if least_mw.size and least_mw.max() > whole_mw:
-        row = demand.row[least_mw.argmax()]
+    if least_uw.size and least_uw.max() > whole_uw:
+        worst = least_uw.argmax()
         raise ValueError(
-            f"under the cap(={cap_w:g} W) the job in row {row} could never run: with it the "
-            f"machine draws {floor_w + least_mw.max() / MILLI:g} W at its lowest frequency; pass a "
-            "higher power_cap_w, or a Dvfs with lower levels."
+            f"under the cap(={cap_w:.10g} W) job {demand.job[worst]} could never run: at its "
+            f"lowest frequency it adds {least_uw[worst] / 1e6:.10g} W to the {floor_w:.10g} W that "
+            f"are set aside for {partition.nodes} nodes (idle, or falling asleep where they may); "
+            f"pass a power_cap_w of {floor_w + least_uw[worst] / 1e6:.10g} or more, or a Dvfs with "
+            "lower levels."
         )
 
 

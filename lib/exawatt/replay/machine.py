@@ -17,7 +17,7 @@ from exawatt.replay.state import (
     HEAD,
     LANES,
     LAST,
-    LEFT_MW,
+    LEFT_UW,
     SEEN,
     STARTED,
     TAIL,
@@ -97,7 +97,7 @@ def occupy(cluster, s, slot, now, level, easy, history, extras, nodes, started, 
         extras.begin_s[job] = begin
         extras.amounts[FREE_GPUS] -= extras.gpus[job]
         if extras.amounts[CAPPED] > 0:
-            extras.amounts[LEFT_MW] -= extras.mw[job, level]
+            extras.amounts[LEFT_UW] -= extras.uw[job, level]
         settle(job, now, WAKING, extras)
         extras.waits[job, WAKING] += begin - now
     if history is not None:
@@ -130,7 +130,7 @@ def release(cluster, s, job, now, easy, extras, nodes):  # type: ignore[no-untyp
     if extras is not None:
         extras.amounts[FREE_GPUS] += extras.gpus[job]
         if extras.amounts[CAPPED] > 0:
-            extras.amounts[LEFT_MW] += extras.mw[job, extras.level[job]]
+            extras.amounts[LEFT_UW] += extras.uw[job, extras.level[job]]
         if nodes is not None:
             give_back(nodes, job, now)
     if easy is not None:

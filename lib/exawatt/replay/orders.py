@@ -8,7 +8,7 @@ import numpy as np
 from exawatt.replay.compiling import compiled, compiled_inline
 from exawatt.replay.lanes import u
 from exawatt.replay.policy import Order as OrderName
-from exawatt.replay.state import CAPPED, FREE_GPUS, GAP, LEFT_MW, NAN_SCORES, WHOLE_MW
+from exawatt.replay.state import CAPPED, FREE_GPUS, GAP, LEFT_UW, NAN_SCORES, WHOLE_UW
 
 FCFS, LCFS, SJF, LJF, SAF, LXF, WFP3, UNICEP, F1, F2, F3, F4, MULTIFACTOR, SCORER, GIVEN = range(15)
 #: Number of each named formula.
@@ -159,7 +159,7 @@ def _look_at_machine(s, order, extras):  # type: ignore[no-untyped-def]
     x[5] = log10(1.0 + (s.tail - s.head - s.gaps)) / 4.0
     x[7] = 1.0
     if extras is not None and extras.amounts[CAPPED] > 0:
-        x[7] = extras.amounts[LEFT_MW] / extras.amounts[WHOLE_MW]
+        x[7] = extras.amounts[LEFT_UW] / extras.amounts[WHOLE_UW]
 
 
 @compiled

@@ -177,8 +177,8 @@ class Profile(NamedTuple):
         Number of steps, and whether all that happened since the last pass is submissions.
     next_s : ndarray of float64, shape (1,)
         When the earliest reservation begins [s]; infinite while a job is past its expected end.
-    time, procs, gpus, mw : ndarray, shape (2 * (max_running + capacity) + 4,)
-        From each time on so much is free, until the next: processors, thousandths of GPUs, mW.
+    time, procs, gpus, uw : ndarray, shape (2 * (max_running + capacity) + 4,)
+        From each time on so much is free, until the next: processors, thousandths of GPUs, µW.
     reserved_s : ndarray, shape (capacity,)
         By job, when its reservation begins [s]; infinite without one.
     slot, key, tie : ndarray, shape (capacity,)
@@ -190,7 +190,7 @@ class Profile(NamedTuple):
     time: np.ndarray
     procs: np.ndarray
     gpus: np.ndarray
-    mw: np.ndarray
+    uw: np.ndarray
     reserved_s: np.ndarray
     slot: np.ndarray
     key: np.ndarray
@@ -225,10 +225,10 @@ class History(NamedTuple):
     overruns: np.ndarray
 
 
-# Slots of Extras.amounts: free thousandths of GPUs; milliwatts that a cap leaves, all nodes awake,
-# now and with no job; milliwatts that a fully sleeping node gives back; whether there is a cap, 1
+# Slots of Extras.amounts: free thousandths of GPUs; microwatts that a cap leaves, all nodes awake,
+# now and with no job; microwatts that a fully sleeping node gives back; whether there is a cap, 1
 # or 0.
-FREE_GPUS, LEFT_MW, WHOLE_MW, ASLEEP_MW, CAPPED = range(5)
+FREE_GPUS, LEFT_UW, WHOLE_UW, ASLEEP_UW, CAPPED = range(5)
 
 
 class Extras(NamedTuple):
@@ -240,8 +240,8 @@ class Extras(NamedTuple):
         See the names above.
     submit_s, gpus : ndarray, shape (capacity,)
         By job: submission [s] and thousandths of GPUs.
-    mw : ndarray of int64, shape (capacity, n_levels)
-        By job and frequency level: what it adds under a cap [mW].
+    uw : ndarray of int64, shape (capacity, n_levels)
+        By job and frequency level: what it adds under a cap [µW].
     stretch : ndarray, shape (n_levels,)
         How many times as long a job takes at each level.
     max_wait_s : float
@@ -263,7 +263,7 @@ class Extras(NamedTuple):
     amounts: np.ndarray
     submit_s: np.ndarray
     gpus: np.ndarray
-    mw: np.ndarray
+    uw: np.ndarray
     stretch: np.ndarray
     max_wait_s: float
     forecast: np.ndarray
