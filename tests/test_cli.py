@@ -1,44 +1,24 @@
 """The command line: what it prints, and that bad input ends in one clear line."""
 
-import gzip
-import hashlib
 import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from builders import SWF_HEADER, neso_csv, swf_row
-from publisher import Publisher
-from typer.testing import CliRunner
+from command import parse, run
 
 import exawatt as ew
-from exawatt import cli_traces
-from exawatt.cli import app
-from exawatt.readers.catalog import Entry
 
 METRICS = ["jobs", "avebsld", "mean_wait_s", "p99_wait_s", "max_wait_s", "mean_turnaround_s"]
 METRICS += ["utilisation", "makespan_s"]
 REPORT = ["trace", "sha256", "tier", "policy", *METRICS]
-REPORT += ["energy_kwh", "carbon_kgco2e", "intensity", "replay_seconds"]
+REPORT += ["idle_machine_w", "full_w", "energy_kwh", "carbon_kgco2e", "intensity"]
+REPORT += ["nan_scores", "replay_seconds"]
 LIBRARY = Path(__file__).parents[1] / "lib"
-
-
-def plain(text: str) -> str:
-    """Text without the colours that some terminals and services ask for."""
-    return re.sub(r"\x1b\[[0-9;]*m", "", text)
-
-
-def run(*arguments: object) -> tuple[int, str, str]:
-    """Run the command in this process; return its exit status, stdout and stderr."""
-    result = CliRunner().invoke(
-        app, [str(argument) for argument in arguments], env={"COLUMNS": "200"}
-    )
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    return result.exit_code, plain(result.stdout), plain(result.stderr)
 
 
 def run_process(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -47,15 +27,6 @@ def run_process(*arguments: object) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join([str(LIBRARY), os.environ.get("PYTHONPATH", "")])
     environment = os.environ | {"PYTHONPATH": path}
     return subprocess.run(command, capture_output=True, text=True, env=environment)
-
-
-def parse(text: str) -> Any:
-    """Parse strict JSON: NaN and Infinity are not."""
-
-    def refuse(constant: str) -> None:
-        raise AssertionError(f"{constant} is not JSON")
-
-    return json.loads(text, parse_constant=refuse)
 
 
 @pytest.fixture
@@ -122,6 +93,71 @@ def test_compare_has_one_entry_a_policy(trace: Path) -> None:
     assert re.search(r"\beasy\b", out)
 
 
+def test_five_policies_fit_into_eighty_columns(trace: Path) -> None:
+    names = ["fcfs", "easy", "conservative", "easy++", "easy-sjbf"]
+    status, out, _ = run("compare", trace, "--policies", ",".join(names), columns=80)
+    assert status == 0
+    assert "…" not in out
+    words = out.split()
+    assert {"avebsld", "mean_wait_s", "p99_wait_s", "utilisation", "energy_kwh"} <= set(words)
+    assert [words.count(name) for name in names] == [2] * 5  # in both tables, whole
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_small_amounts_keep_digits_that_matter(tmp_path: Path, intensity: Path) -> None:
+    # One processor of two busy for a minute: (95 + 190.738) W * 60 s = 0.00476 kWh.
+    path = tmp_path / "small.swf"
+    path.write_text(SWF_HEADER.replace(": 10", ": 2").replace(": 5", ": 2") + swf_row(1))
+    for verb in ("replay", "compare", "account"):
+        out = run(verb, path, "--intensity", intensity)[1]
+        assert "0.00476" in out
+        assert "0.000952" in out
+
+
+def test_replay_tells_the_watts_that_a_cap_may_be_chosen_from(trace: Path) -> None:
+    report = parse(run("replay", trace, "--json")[1])
+    assert (report["idle_machine_w"], report["full_w"]) == pytest.approx((475.0, 953.69))
+    out = run("replay", trace)[1]
+    assert re.search(r"idle_machine_w\W+475", out)
+
+
+def test_scores_that_are_no_number_are_told(trace: Path, tmp_path: Path) -> None:
+    policy = tmp_path / "odd.json"
+    inf = float("inf")
+    odd = ew.Scorer.linear((inf, 0.0, 0.0, -inf, 0.0, 0.0, 0.0, 0.0), name="odd")
+    ew.Policy(order=odd).to_json(policy)
+    path = tmp_path / "four.swf"
+    path.write_text(trace.read_text() + swf_row(4, submit_s=300, procs=10))
+    status, out, err = run("replay", path, "--policy", policy, "--json")
+    assert status == 0
+    assert parse(out)["nan_scores"] > 0
+    for verb in (("replay", path, "--policy", policy), ("compare", path, "--policies", policy)):
+        err = run(*verb)[2]
+        assert re.search(r"note: \d+ scores of policy odd were no number", err)
+    assert parse(run("replay", path, "--json")[1])["nan_scores"] == 0
+
+
+@pytest.mark.parametrize("verb", ["replay", "compare"])
+def test_a_trace_without_requests_says_so(tmp_path: Path, trace: Path, verb: str) -> None:
+    path = tmp_path / "silent.swf"
+    path.write_text(SWF_HEADER + swf_row(1, requested_s=-1))
+    assert "No job has a request (requested_s): the scheduler takes 24 h" in run(verb, path)[1]
+    assert "requested_s" not in run(verb, trace)[1]
+
+
+def test_a_machine_size_that_was_guessed_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "bare.swf"
+    path.write_text(swf_row(1, procs=3) + swf_row(2))
+    out = run("replay", path, "--lenient")[1]
+    assert "the largest job taken (3 processors); pass its size as --procs" in out
+    assert "Machine" not in run("replay", path, "--procs", 3)[1]
+
+
+@pytest.mark.parametrize("verb", ["replay", "compare"])
+def test_help_says_where_policy_files_are_described(verb: str) -> None:
+    assert "docs/policies.md" in run(verb, "--help")[1]
+
+
 def test_compare_accounts_over_one_window(tmp_path: Path) -> None:
     # 4 processors on 2 nodes: FCFS ends at 16 (starts 0, 10, 15), EASY at 15 (0, 10, 2).
     path = tmp_path / "window.swf"
@@ -153,160 +189,6 @@ def test_account_multiplies_energy_and_intensity(trace: Path, intensity: Path) -
     assert report["carbon_kgco2e"] == pytest.approx(0.2 * energy)
 
 
-def test_traces_are_listed_and_described() -> None:
-    status, out, _ = run("traces", "list")
-    assert status == 0
-    for name in ("KTH-SP2", "KTH-SP2-raw", "LLNL-Thunder", "LLNL-Atlas", "SDSC-SP2", "HPC2N"):
-        assert name in out
-    for name in ("UniLu-Gaia", "Theta-2022", "Lublin-1", "tiny"):
-        assert name in out
-    status, out, _ = run("traces", "info", "tiny")
-    assert status == 0
-    assert str(len(ew.load("tiny").jobs)) in out.replace(",", "")
-
-
-def test_info_says_where_a_trace_is_from() -> None:
-    out = run("traces", "info", "tiny")[1]
-    assert "tests/data/make_tiny.py" in out
-    report = parse(run("traces", "info", "tiny", "--json")[1])
-    assert report["jobs"] == len(ew.load("tiny").jobs)
-    assert report["catalog"]["lacks"] == ["waits"]
-    assert report["catalog"]["here"] == "yes"
-
-
-def test_info_takes_a_series() -> None:
-    report = parse(run("traces", "info", "GB-2022", "--json")[1])
-    assert report["half_hours"] > 0
-    assert report["catalog"]["citation"] == "neso_api"
-    status, out, _ = run("traces", "info", "GB-2022")
-    assert status == 0
-    assert "https://carbonintensity.org.uk" in out
-
-
-def test_info_of_a_file_has_no_entry_in_the_catalog(trace: Path) -> None:
-    report = parse(run("traces", "info", trace, "--json")[1])
-    assert (report["trace"], report["catalog"]) == ("mine", None)
-
-
-TEXT = (SWF_HEADER + swf_row(1) + swf_row(2)).encode()
-PACKED = gzip.compress(TEXT, mtime=0)
-
-
-@pytest.fixture
-def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, publisher: Publisher) -> Path:
-    """Put a catalog of three traces and a series in the place of ours; return the data folder.
-
-    GOOD and LIE have an address, and so has the series; NOWHERE has none.
-    """
-    addresses = {
-        "LIE": publisher.serve("/lie.swf.gz", b"no log"),
-        "GOOD": publisher.serve("/good.swf.gz", PACKED),
-        "NOWHERE": "",
-        "SERIES": publisher.serve("/series.swf.gz", PACKED),
-    }
-    known = {"sha256": hashlib.sha256(PACKED).hexdigest()}
-    known["sha256_text"] = hashlib.sha256(TEXT).hexdigest()
-    page = "https://example.org/logs"
-    entries = {
-        name: Entry(name=name, file=f"{name}-x.swf.gz", terms="", url=url, page=page, **known)
-        for name, url in addresses.items()
-    }
-    series = {"SERIES": entries.pop("SERIES")}
-    kinds = {"traces": entries, "intensity": series}
-    monkeypatch.setattr(cli_traces, "catalog", kinds.__getitem__)
-    monkeypatch.setenv("EXAWATT_CACHE", str(tmp_path / "downloads"))
-    monkeypatch.setenv("EXAWATT_DATA", str(tmp_path / "data"))
-    (tmp_path / "data").mkdir()
-    return tmp_path / "data"
-
-
-def states(out: str) -> dict[str, str]:
-    """State of each entry in what `fetch` printed."""
-    lines = [line.split(maxsplit=1) for line in out.splitlines()]
-    return {name: rest.split(":")[0] for name, rest in lines}
-
-
-def test_fetch_goes_on_after_a_failure(shelf: Path, publisher: Publisher) -> None:
-    downloads = shelf.with_name("downloads")
-    status, out, _ = run("traces", "fetch", "--all")
-    assert status == 1
-    assert states(out) == {
-        "LIE": "failed",
-        "GOOD": "fetched",
-        "NOWHERE": "no address",
-        "SERIES": "fetched",
-    }
-    assert hashlib.sha256(b"no log").hexdigest() in out
-    assert "https://example.org/logs" in out
-    assert sorted(path.name for path in downloads.iterdir()) == [
-        "GOOD-x.swf.gz",
-        "SERIES-x.swf.gz",
-    ]
-    publisher.serve("/lie.swf.gz", PACKED)
-    status, out, _ = run("traces", "fetch", "--all")
-    assert status == 0  # no address is no failure, unless it was asked for by name
-    assert states(out) == {
-        "LIE": "fetched",
-        "GOOD": "already here",
-        "NOWHERE": "no address",
-        "SERIES": "already here",
-    }
-    assert publisher.requests.count("/good.swf.gz") == 1
-
-
-def test_fetch_by_name(shelf: Path, publisher: Publisher) -> None:
-    status, out, _ = run("traces", "fetch", "good", "series")
-    assert (status, states(out)) == (0, {"GOOD": "fetched", "SERIES": "fetched"})
-    status, out, _ = run("traces", "fetch", "NOWHERE")
-    assert (status, states(out)) == (1, {"NOWHERE": "no address"})
-    assert "/lie.swf.gz" not in publisher.requests
-
-
-def test_fetch_leaves_the_users_own_copy_alone(shelf: Path, publisher: Publisher) -> None:
-    own = shelf / "GOOD-x.swf.gz"
-    own.write_bytes(gzip.compress(TEXT + swf_row(3).encode()))
-    status, out, _ = run("traces", "fetch", "GOOD")
-    assert (status, states(out)) == (0, {"GOOD": "already here"})
-    assert f"{own}, differs from the catalog" in out
-    assert publisher.requests == []
-
-
-def test_fetch_replaces_a_damaged_download(shelf: Path) -> None:
-    run("traces", "fetch", "GOOD")
-    path = shelf.with_name("downloads") / "GOOD-x.swf.gz"
-    path.write_bytes(PACKED[:-5])
-    status, out, _ = run("traces", "fetch", "GOOD")
-    assert (status, states(out)) == (0, {"GOOD": "fetched"})
-    assert path.read_bytes() == PACKED
-
-
-def test_the_list_tells_other_versions(shelf: Path) -> None:
-    (shelf / "GOOD-x.swf.gz").write_bytes(gzip.compress(TEXT, compresslevel=1, mtime=9))
-    (shelf / "LIE-x.swf.gz").write_bytes(gzip.compress(TEXT[:-1]))
-    rows = {row["name"]: row for row in parse(run("traces", "list", "--json")[1])}
-    assert {name: row["here"] for name, row in rows.items()} == {
-        "GOOD": "yes",
-        "LIE": "yes, differs from the catalog",
-        "NOWHERE": "no",
-        "SERIES": "no",
-    }
-    assert rows["GOOD"]["path"] == str(shelf / "GOOD-x.swf.gz")
-    assert rows["NOWHERE"]["path"] is None
-    assert "differs from the catalog" in run("traces", "list")[1]
-
-
-def test_info_tells_another_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    name = "UniLu-Gaia-2014-1.swf.gz"
-    root = LIBRARY.parent
-    if any((root / place / name).exists() for place in ("traces", "data/raw")):
-        pytest.skip(f"{name} was dropped into the repository")
-    monkeypatch.setenv("EXAWATT_DATA", str(tmp_path))
-    (tmp_path / name).write_bytes(PACKED)
-    status, out, _ = run("traces", "info", "UniLu-Gaia")
-    assert status == 0
-    assert "differs from the catalog" in out
-
-
 def test_tiny_says_that_it_is_tiny() -> None:
     report = parse(run("replay", "tiny", "--policy", "easy", "--json")[1])
     assert report["tier"] == "tiny"
@@ -336,6 +218,7 @@ def test_procs_supplies_a_missing_machine_size(tmp_path: Path) -> None:
 
 
 BAD = {
+    "no such policy file": ("compare", "tiny", "--policies", "easy,missing.json"),
     "no such trace": ("replay", "absent.swf", "--policy", "easy"),
     "no such policy": ("replay", "tiny", "--policy", "lifo"),
     "no such policy among them": ("compare", "tiny", "--policies", "fcfs,lifo"),
@@ -347,6 +230,7 @@ BAD = {
     "option unknown": ("replay", "tiny", "--polcy", "easy"),
 }
 CULPRIT = {
+    "no such policy file": "missing.json: no such policy file; pass",
     "no such trace": "absent.swf",
     "no such policy": "lifo",
     "no such policy among them": "lifo",

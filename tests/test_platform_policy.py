@@ -132,3 +132,49 @@ def test_a_bad_policy_file_is_refused(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(ValueError):
         ew.Policy.from_json(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"max_wait_s": "a"}', r"max_wait_s\(='a'\) must be a finite number"),
+        ('{"max_wait_s": true}', r"max_wait_s\(=True\) must be a finite number"),
+        ('{"sleep_after_s": [1]}', r"sleep_after_s\(=\[1\]\) must be a finite number"),
+        ('{"power_cap_w": 1e999}', r"power_cap_w\(=inf\) must be a finite number"),
+        ('{"hold": {"budget_s": "x"}}', r"hold: budget_s\(='x'\) must be a finite number"),
+        ('{"hold": {"min_saving": 0.1}}', "hold: lacks the key 'budget_s'"),
+        ('{"hold": {"budget_s": 1, "saving": 0.1}}', "hold: unknown key 'saving'.*min_saving"),
+        ('{"hold": {}}', "hold: lacks the key 'budget_s'"),
+        ('{"hold": 3600}', r"hold\(=3600\) must be a CarbonHold.*budget_s, min_saving"),
+        ('{"order": {"layers": 7}}', r"order: layers\(=7\) must be pairs of weights"),
+        ('{"order": {"layers": [[[["a"]], [0]]]}}', r"order: layer 0.*\(='a'\) must be a number"),
+        ('{"order": {"layers": [], "name": 5}}', r"order: name\(=5\) must be a text"),
+        ('{"order": {"name": "mine"}}', "order: lacks the key 'layers'"),
+        ('{"order": {"age": null}}', r"order: age\(=None\) must be a finite number"),
+        ('{"order": {"half_life_s": "1 d"}}', r"order: half_life_s\(='1 d'\) must be a number"),
+        ('{"order": ["sjf"]}', r"order\(=\['sjf'\]\) is unknown"),
+        ('{"dvfs": {"levels": "abc"}}', r"dvfs: levels\(='abc'\) must be descending fractions"),
+        ('{"dvfs": {"levels": 1}}', r"dvfs: levels\(=1\) must be descending fractions"),
+        ('{"dvfs": {"beta": "b"}}', r"dvfs: beta\(='b'\) must be between 0 and 1"),
+        ('{"dvfs": {"exponent": "e"}}', r"dvfs: exponent\(='e'\) must be a finite number"),
+        ('{"estimate": 5}', r"estimate\(=5\) must be one of request, actual, last2, or a column"),
+        ('{"backfil": "easy"}', r"unknown key 'backfil' \(='easy'\); did you mean 'backfill'\?"),
+        ("[1, 2]", r"a policy is a JSON object, not \[1, 2\]"),
+    ],
+)
+def test_what_is_wrong_in_a_policy_file_is_named(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=f"mine.json: {message}"):
+        ew.Policy.of(path)
+
+
+def test_a_policy_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"mine.json: no such policy file; pass a JSON"):
+        ew.Policy.of(str(tmp_path / "mine.json"))
+
+
+@pytest.mark.parametrize("policy", [None, 3, {"order": "sjf"}])
+def test_what_is_no_policy_is_refused(policy: object) -> None:
+    with pytest.raises(ValueError, match=r"policy\(=.*\) must be a name such as 'easy'"):
+        ew.Policy.of(policy)  # type: ignore[arg-type]

@@ -1,6 +1,7 @@
 """The workload contract: columns, order, what is unknown, and what is dropped."""
 
-from dataclasses import FrozenInstanceError
+import warnings
+from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ import pytest
 from builders import make_workload
 
 import exawatt as ew
+from exawatt.workload import CleaningWarning
 
 CONTRACT = ["job", "submit_s", "runtime_s", "requested_s", "procs", "gpus", "partition"]
 CONTRACT += ["user", "group", "app", "status", "power_w"]
@@ -79,7 +81,8 @@ def test_the_submission_times_keep_their_origin() -> None:
 def test_unusable_jobs_are_dropped_and_counted(column: str, value: float) -> None:
     table = pd.DataFrame(MINIMAL).astype({column: float})
     table.loc[0, column] = value
-    workload = ew.Workload(table, procs=2)
+    with pytest.warns(CleaningWarning, match=column):
+        workload = ew.Workload(table, procs=2)
     assert len(workload.jobs) == 1
     assert list(workload.cleaning["action"]) == ["dropped"]
     assert list(workload.cleaning["count"]) == [1]
@@ -116,3 +119,84 @@ def test_a_column_of_words_is_refused_by_name() -> None:
 def test_a_machine_without_processors_is_refused(procs: int) -> None:
     with pytest.raises(ValueError, match=str(procs)):
         ew.Workload(pd.DataFrame(MINIMAL), procs=procs)
+
+
+@pytest.mark.parametrize("procs", ["8", 2.5, None, True])
+def test_a_size_that_is_no_whole_number_is_refused(procs: object) -> None:
+    with pytest.raises(ValueError, match=rf"procs\(={procs!r}\) must be a whole number"):
+        ew.Workload(pd.DataFrame(MINIMAL), procs=procs)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("nodes", ["2", 1.5])
+def test_nodes_that_are_no_whole_number_are_refused(nodes: object) -> None:
+    with pytest.raises(ValueError, match=rf"nodes\(={nodes!r}\) must be a whole number"):
+        ew.Workload(pd.DataFrame(MINIMAL), procs=2, nodes=nodes)  # type: ignore[arg-type]
+
+
+INSTANTS = pd.to_datetime(["2023-01-01 00:00", "2023-01-01 01:00"])
+SPANS = pd.to_timedelta(["1h", "2h"])
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "advice"),
+    [
+        ("submit_s", INSTANTS, r"jobs\.submit_s\.min\(\)\)\.dt\.total_seconds\(\).*start="),
+        ("submit_s", INSTANTS.tz_localize("UTC"), r"\.min\(\)\)\.dt\.total_seconds\(\).*start="),
+        ("runtime_s", SPANS, r"runtime_s\.dt\.total_seconds\(\)"),
+        ("requested_s", SPANS, r"requested_s\.dt\.total_seconds\(\)"),
+        ("runtime_s", SPANS.astype(object), r"runtime_s\.dt\.total_seconds\(\)"),
+        ("user", INSTANTS, "seconds"),
+    ],
+)
+def test_dates_and_spans_are_refused_with_the_way_to_seconds(
+    column: str, values: pd.Index, advice: str
+) -> None:
+    table = pd.DataFrame(MINIMAL | {column: values})
+    with pytest.raises(ValueError, match=f"column '{column}' holds .*{advice}"):
+        ew.Workload(table, procs=2)
+
+
+def test_names_of_users_are_refused_with_the_way_to_numbers() -> None:
+    with pytest.raises(ValueError, match=r"column 'user'.*'ada'.*factorize"):
+        ew.Workload(pd.DataFrame(MINIMAL | {"user": ["ada", "bob"]}), procs=2)
+
+
+def test_dropped_rows_are_warned_about_and_shown() -> None:
+    table = pd.DataFrame(MINIMAL | {"procs": [1, 8]})
+    with pytest.warns(CleaningWarning, match=r"mine: 1 of 2 rows dropped: 1 larger.*procs=8"):
+        workload = ew.Workload(table, procs=4, name="mine")
+    assert "1 jobs" in repr(workload) and "1 row dropped" in repr(workload)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # said once: the rows that are left are sound
+        assert repr(replace(workload, name="again")).endswith("1 row dropped)")
+
+
+def test_a_table_without_a_usable_row_says_so() -> None:
+    table = pd.DataFrame(MINIMAL | {"runtime_s": [np.nan, np.nan]})
+    with pytest.warns(CleaningWarning, match="2 of 2 rows dropped: 2 no positive runtime"):
+        workload = ew.Workload(table, procs=4)
+    assert "2 rows dropped" in repr(workload)
+
+
+def test_sound_tables_give_no_warning() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        workload = ew.Workload(pd.DataFrame(MINIMAL | {"weather": 1, "wait_s": 2}), procs=2)
+    assert repr(workload) == "Workload(workload: 2 jobs, 2 processors, 0.0 days)"
+
+
+@pytest.mark.parametrize(
+    ("column", "meant"),
+    [("request_s", "requested_s"), ("users", "user"), ("gpu", "gpus"), ("Partition", "partition")],
+)
+def test_a_column_that_is_nearly_one_of_the_contract_is_warned_about(
+    column: str, meant: str
+) -> None:
+    with pytest.warns(CleaningWarning, match=f"column '{column}'.*did you mean '{meant}'"):
+        ew.Workload(pd.DataFrame(MINIMAL | {column: [1, 2]}), procs=2)
+
+
+def test_a_needed_column_that_is_misspelt_is_named() -> None:
+    table = pd.DataFrame(MINIMAL).rename(columns={"runtime_s": "run_time_s"})
+    with pytest.raises(ValueError, match=r"\['runtime_s'\].*run_time_s"):
+        ew.Workload(table, procs=2)

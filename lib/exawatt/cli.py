@@ -1,6 +1,7 @@
 """Command line: one verb per arrow, from a trace to its kWh and kgCO2e."""
 
 import json
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +15,17 @@ from exawatt.batsim.commands import batsim
 from exawatt.cli_traces import traces
 from exawatt.power import common_window_s, energy_by_state_kwh
 from exawatt.replay.extras import CAUSES
-from exawatt.terminal import AsJson, Lenient, Procs, Trace, facts_table, frame_table, plainly
+from exawatt.replay.requests import FIRST_REQUEST_S
+from exawatt.terminal import (
+    AsJson,
+    Lenient,
+    Procs,
+    Trace,
+    amount,
+    facts_table,
+    frame_table,
+    plainly,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -42,7 +53,10 @@ def main(
 
 PolicyName = Annotated[
     str,
-    typer.Option(help="easy, easy-sjbf, easy++, conservative, ORDER[+BACKFILL], or a JSON file."),
+    typer.Option(
+        help="easy, easy-sjbf, easy++, conservative, ORDER[+BACKFILL], or a JSON file as "
+        "docs/policies.md describes it."
+    ),
 ]
 SeriesName = Annotated[
     str, typer.Option(help="Carbon intensity: GB-2023, GB-2022, tiny, or a CSV or JSON file.")
@@ -50,20 +64,17 @@ SeriesName = Annotated[
 Fill = Annotated[
     str | None, typer.Option(help="Rule for gaps in a file's intensity: week. Default: refuse.")
 ]
-_METRIC_FORMATS = {
+_FORMATS = {
     "jobs": "{:,.0f}",
     "avebsld": "{:,.2f}",
-    "mean_wait_s": "{:,.0f}",
-    "p99_wait_s": "{:,.0f}",
-    "max_wait_s": "{:,.0f}",
-    "mean_turnaround_s": "{:,.0f}",
     "utilisation": "{:.3f}",
-    "makespan_s": "{:,.0f}",
-    "energy_kwh": "{:,.1f}",
-    "carbon_kgco2e": "{:,.1f}",
     "mean_gco2_per_kwh": "{:.1f}",
     "replay_seconds": "{:.4f}",
+    "nan_scores": "{:,d}",
 }
+#: The two tables of a comparison; all else is in its JSON.
+_WAITS = ["avebsld", "mean_wait_s", "p99_wait_s", "max_wait_s", "utilisation"]
+_ENERGY = ["makespan_s", "energy_kwh", "carbon_kgco2e", "mean_gco2_per_kwh"]
 
 
 @app.command()
@@ -84,19 +95,25 @@ def replay(
     series = ew.load_intensity(intensity, fill=fill)  # type: ignore[arg-type]
     schedule = ew.replay(workload, chosen, forecast=_forecast(chosen, series), causes=causes)
     record = _record(schedule, ew.account(ew.power(schedule), series))
+    _warn_of_nan_scores([schedule])
     if as_json:
         print(json.dumps(record, indent=2))
         return
-    console = Console()
-    console.print(facts_table(_formatted(record)))
-    _print_cleaning(workload)
+    Console().print(facts_table(_formatted(record)))
+    _print_notes(workload)
 
 
 @app.command()
 @plainly
 def compare(
     trace: Trace,
-    policies: Annotated[str, typer.Option(help="Policies, separated by commas.")] = "fcfs,easy",
+    policies: Annotated[
+        str,
+        typer.Option(
+            help="Policies, separated by commas: names as in 'exawatt replay', or JSON files as "
+            "docs/policies.md describes them."
+        ),
+    ] = "fcfs,easy",
     intensity: SeriesName = "GB-2023",
     fill: Fill = None,
     lenient: Lenient = False,
@@ -120,14 +137,17 @@ def compare(
             progress.advance(task)
     window = common_window_s(schedules)
     records = [_record(s, ew.account(ew.power(s, window), series)) for s in schedules]
+    _warn_of_nan_scores(schedules)
     if as_json:
         print(json.dumps({"window_s": window, "policies": records}, indent=2))
         return
-    shown = ["policy", *_METRIC_FORMATS]
-    rows = [_formatted({name: record[name] for name in shown}) for record in records]
-    title = f"{workload.label}, stand-in watts, {series.label}"
-    Console().print(frame_table(pd.DataFrame(rows).set_index("policy").T.reset_index(), title))
-    _print_cleaning(workload)
+    rows = pd.DataFrame(map(_formatted, records))
+    title = f"{workload.label}: {len(workload):,} jobs"
+    console = Console()
+    console.print(frame_table(rows[["policy", *_WAITS]], title))
+    title = f"Over the common window, stand-in watts, {series.label}"
+    console.print(frame_table(rows[["policy", *_ENERGY]], title))
+    _print_notes(workload)
 
 
 @app.command()
@@ -157,16 +177,15 @@ def account(
         record = _record(schedule, result) | {"by_month": by_month.to_dict(orient="records")}
         print(json.dumps(record, indent=2))
         return
-    shown = {"energy_kwh": "{:,.1f}".format, "carbon_kgco2e": "{:,.1f}".format}
-    table = by_month.assign(**{name: by_month[name].map(form) for name, form in shown.items()})
-    total = {"month": "total", "energy_kwh": f"{result.energy_kwh:,.1f}"}
-    total["carbon_kgco2e"] = f"{result.carbon_kgco2e:,.1f}"
-    table.loc[len(table)] = total
+    amounts = ("energy_kwh", "carbon_kgco2e")
+    table = by_month.assign(**{name: by_month[name].map(amount) for name in amounts})
+    totals = {name: amount(getattr(result, name)) for name in amounts}
+    table.loc[len(table)] = {"month": "total", **totals}
     console = Console()
     console.print(frame_table(table, f"{result.power_label}, {result.intensity_label}"))
     if result.filled_kwh:
         console.print(
-            f"{result.filled_kwh:,.1f} kWh fell in gaps of the series, filled by rule "
+            f"{amount(result.filled_kwh)} kWh fell in gaps of the series, filled by rule "
             f"{result.fill!r}."
         )
     if output is not None:
@@ -193,6 +212,8 @@ def _record(schedule: ew.Schedule, result: ew.Account) -> dict[str, Any]:
         "clairvoyant": schedule.policy.clairvoyant,
         **schedule.metrics(),
         "platform": schedule.platform.name,
+        "idle_machine_w": schedule.platform.idle_machine_w,
+        "full_w": schedule.platform.full_w,
         "window_s": result.window_s,
         **waits,
         "energy_kwh": result.energy_kwh,
@@ -202,6 +223,7 @@ def _record(schedule: ew.Schedule, result: ew.Account) -> dict[str, Any]:
         "intensity": result.intensity_label,
         "fill": result.fill,
         "filled_kwh": result.filled_kwh,
+        "nan_scores": schedule.nan_scores,
         "replay_seconds": schedule.replay_seconds,
     }
 
@@ -209,18 +231,40 @@ def _record(schedule: ew.Schedule, result: ew.Account) -> dict[str, Any]:
 def _formatted(record: dict[str, Any]) -> dict[str, str]:
     shown = {}
     for name, value in record.items():
-        default = "{:,.0f}" if name.startswith("mean_wait_") else "{}"
-        default = "{:,.1f}" if name.endswith("_kwh") and "_per_" not in name else default
-        shown[name] = _METRIC_FORMATS.get(name, default).format(value)
+        if name in _FORMATS:
+            shown[name] = _FORMATS[name].format(value)
+        elif isinstance(value, float):
+            shown[name] = amount(value, places=0 if name.endswith("_s") else 1)
+        else:
+            shown[name] = str(value)
     return shown
 
 
-def _print_cleaning(workload: ew.Workload) -> None:
+def _warn_of_nan_scores(schedules: list[ew.Schedule]) -> None:
+    for schedule in schedules:
+        if schedule.nan_scores:
+            warnings.warn(
+                f"{schedule.nan_scores:,} scores of policy {schedule.policy.name} were no number; "
+                "such jobs came last. Look at the weights of its scorer.",
+                stacklevel=2,
+            )
+
+
+def _print_notes(workload: ew.Workload) -> None:
+    """What cleaning did to the jobs, and what is not known of them and of their machine."""
+    console = Console()
     for action in ("dropped", "repaired"):
         rows = workload.cleaning.query("action == @action")
         if len(rows):
             found = ", ".join(f"{row[2]:,} {row[1]}" for row in rows.itertuples(index=False))
-            Console().print(f"Cleaning {action}: {found}. See 'exawatt traces info'.")
+            console.print(f"Cleaning {action}: {found}. See 'exawatt traces info'.")
+    for row in workload.cleaning.query("field == 'MaxProcs'").itertuples(index=False):
+        console.print(f"Machine: {row.reason} ({row.value} processors); pass its size as --procs.")
+    if workload.jobs["requested_s"].isna().all():
+        console.print(
+            f"No job has a request (requested_s): the scheduler takes {FIRST_REQUEST_S / 3600:g} h "
+            "for each, and policies that go by runtimes can hardly differ."
+        )
 
 
 if __name__ == "__main__":

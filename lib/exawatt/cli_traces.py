@@ -1,6 +1,7 @@
 """The verbs of ``exawatt traces``: list, fetch, info."""
 
 import json
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, get_args
 
@@ -53,6 +54,7 @@ def traces_info(
         _print_series(series, as_json)
         return
     workload = ew.load(trace, strict=not lenient, procs=procs)
+    load = workload.offered_load
     facts = {
         "trace": workload.name,
         "tier": workload.tier,
@@ -64,7 +66,7 @@ def traces_info(
         "start": None if workload.start is None else workload.start.isoformat(),
         "timezone": workload.timezone,
         "days": round(workload.days, 2),
-        "offered_load": round(workload.offered_load, 4),
+        "offered_load": None if math.isnan(load) else round(load, 4),
     }
     about = _described(entry) if entry else None
     if as_json:

@@ -1,18 +1,21 @@
 """What all verbs of the command line share: options, plain errors, tables."""
 
 import functools
+import re
 import sys
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, ParamSpec, TypeVar
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Group
 from rich.table import Table
 
 if TYPE_CHECKING:
     import pandas as pd
 
+NUMBER = re.compile(r"[-+]?[\d,.]+(e[-+]\d+)?|nan")
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -46,6 +49,11 @@ def plainly(command: Callable[P, R]) -> Callable[P, R]:
     return wrapped
 
 
+def amount(value: float, places: int = 1) -> str:
+    """Write a quantity with so many places, or if it is small, with three digits that matter."""
+    return f"{value:,.{places}f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
 def facts_table(facts: dict[str, Any], title: str | None = None) -> Table:
     """Two columns: what, and its value."""
     table = Table(title=title, title_justify="left", show_header=False)
@@ -57,10 +65,12 @@ def facts_table(facts: dict[str, Any], title: str | None = None) -> Table:
 
 
 def frame_table(frame: "pd.DataFrame", title: str) -> Group:
-    """Show a data frame, its first column to the left and the others to the right."""
-    table = Table()
-    for i, name in enumerate(frame.columns):
-        table.add_column("" if name == "index" else str(name), justify="right" if i else "left")
+    """Show a data frame, texts to the left and numbers, which stay whole, to the right."""
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for name in frame.columns:
+        number = all(NUMBER.fullmatch(str(value)) for value in frame[name])
+        justify: Literal["left", "right"] = "right" if number else "left"
+        table.add_column(str(name), justify=justify, no_wrap=number, overflow="fold")
     for row in frame.itertuples(index=False):
         table.add_row(*(str(value) for value in row))
     # Above the table and not its title, which would wrap at the width of the table.

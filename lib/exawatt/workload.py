@@ -1,7 +1,10 @@
 """Workload: the jobs of a trace as a table, and what was done to make them usable."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
@@ -25,6 +28,10 @@ COLUMNS: dict[str, tuple[str, float]] = {
     "power_w": ("float64", np.nan),
 }
 REQUIRED = ("submit_s", "runtime_s", "procs")
+
+
+class CleaningWarning(UserWarning):
+    """Rows or columns of a table that a workload was made of will not be used."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,9 @@ class Workload:
     jobs : DataFrame or anything that makes one
         One row a job. ``submit_s`` [s, the file's own origin], ``runtime_s`` [s] and ``procs``
         are needed; the other names of :data:`COLUMNS` are filled with "unknown" (-1, or NaN)
-        when absent, and further columns are kept.
+        when absent, and further columns are kept. All of :data:`COLUMNS` hold numbers: seconds
+        instead of dates, and users, groups and applications numbered, for example by
+        ``pandas.factorize``.
     procs : int
         Processors of the machine.
     name, source, sha256 : str
@@ -81,7 +90,8 @@ class Workload:
     Notes
     -----
     Jobs with no submission time, no positive runtime or size, or larger than the machine are
-    dropped, and counted in `cleaning`. A missing request stays missing.
+    dropped with a :class:`CleaningWarning`, and counted in `cleaning`. A missing request stays
+    missing.
     """
 
     jobs: pd.DataFrame
@@ -98,15 +108,26 @@ class Workload:
 
     def __post_init__(self) -> None:
         """Bring the table to its contract."""
+        for name in ("procs", "nodes"):
+            size = getattr(self, name)
+            whole = isinstance(size, Integral) and not isinstance(size, bool)
+            if not whole and (name, size) != ("nodes", None):
+                raise ValueError(f"{name}(={size!r}) must be a whole number: the machine's size.")
         if self.procs < 1:
             raise ValueError(f"procs(={self.procs}) must be at least 1: the machine's size.")
         nodes = self.procs if self.nodes is None else self.nodes
         if not 1 <= nodes <= self.procs:
             raise ValueError(f"nodes(={nodes}) must lie between 1 and procs(={self.procs}).")
-        jobs, findings = clean(as_table(self.jobs), self.procs)
+        table = as_table(self.jobs)
+        jobs, findings = clean(table, self.procs)
         cleaning = self.cleaning
         if findings:
             cleaning = pd.concat([cleaning, report(findings)], ignore_index=True)
+        if len(jobs) < len(table):
+            dropped = [found for found in findings if found.action == "dropped"]
+            reasons = ", ".join(f"{f.count:,} {f.reason} ({f.field}={f.value})" for f in dropped)
+            lost = f"{len(table) - len(jobs):,} of {len(table):,} rows dropped: {reasons}"
+            warnings.warn(f"{self.name}: {lost}.", CleaningWarning, stacklevel=3)
         object.__setattr__(self, "jobs", jobs)
         object.__setattr__(self, "nodes", nodes)
         object.__setattr__(self, "cleaning", cleaning)
@@ -117,9 +138,11 @@ class Workload:
 
     def __repr__(self) -> str:
         """Return the trace in one line."""
+        dropped = int(self.cleaning.loc[self.cleaning["action"] == "dropped", "count"].sum())
+        lost = f", {dropped:,} row{'s' * (dropped > 1)} dropped" if dropped else ""
         return (
             f"Workload({self.label}: {len(self):,} jobs, {self.procs:,} processors, "
-            f"{self.days:.1f} days)"
+            f"{self.days:.1f} days{lost})"
         )
 
     @property
@@ -146,6 +169,11 @@ def as_table(jobs: pd.DataFrame | Mapping[str, Any] | Sequence[Any]) -> pd.DataF
     ------
     ValueError
         A needed column is absent, or a column holds what is no number.
+
+    Warns
+    -----
+    CleaningWarning
+        A further column has nearly the name of a column that is absent.
     """
     table = jobs if isinstance(jobs, pd.DataFrame) else pd.DataFrame(jobs)
     dtypes = {str(name): str(dtype) for name, dtype in table.dtypes.items()}
@@ -153,7 +181,10 @@ def as_table(jobs: pd.DataFrame | Mapping[str, Any] | Sequence[Any]) -> pd.DataF
         return table
     missing = [name for name in REQUIRED if name not in dtypes]
     if missing:
-        raise ValueError(f"jobs has no column {missing}; it needs {list(REQUIRED)}.")
+        raise ValueError(
+            f"jobs has no column {missing}; it needs {list(REQUIRED)} and has {list(dtypes)}."
+        )
+    _warn_of_near_misses(list(dtypes))
     columns: dict[str, Any] = {}
     for name, (dtype, unknown) in COLUMNS.items():
         if name in table.columns:
@@ -166,17 +197,50 @@ def as_table(jobs: pd.DataFrame | Mapping[str, Any] | Sequence[Any]) -> pd.DataF
     return pd.DataFrame(columns | extra, index=table.index)
 
 
+def _warn_of_near_misses(names: list[str]) -> None:
+    absent = [name for name in COLUMNS if name not in names]
+    for name in names:
+        meant = get_close_matches(name.lower(), absent, n=1, cutoff=0.75)
+        if meant and name not in COLUMNS:
+            problem = f"column {name!r} is kept, and means nothing to a replay"
+            # Up from here, as_table, __post_init__ and __init__ to who made the workload.
+            message = f"{problem}: did you mean {meant[0]!r}?"
+            warnings.warn(message, CleaningWarning, stacklevel=5)
+
+
 def _typed(column: pd.Series, name: str, dtype: str, unknown: float) -> pd.Series:
     if str(column.dtype) == dtype:
         return column
+    column = column.infer_objects()
+    if column.dtype.kind in "mM":
+        raise ValueError(f"column {name!r} holds {column.dtype}; {_seconds_of(name, column)}.")
     try:
         numbers = pd.to_numeric(column).fillna(unknown)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"column {name!r} must hold numbers: {error}") from None
+    except (ValueError, TypeError):
+        bad = next((value for value in column if not _is_number(value)), column.iloc[0])
+        numbered = dtype == "int64" and name not in REQUIRED
+        advice = "number its values, as pandas.factorize does" if numbered else "pass numbers"
+        raise ValueError(f"column {name!r} must hold numbers, not {bad!r}: {advice}.") from None
     if dtype == "int64" and not np.all(np.isfinite(numbers) & (numbers % 1 == 0)):
         bad = column[~(np.isfinite(numbers) & (numbers % 1 == 0))].iloc[0]
         raise ValueError(f"column {name!r} must hold whole numbers, not {bad!r}.")
     return numbers.astype(np.int64 if dtype == "int64" else np.float64)
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (ValueError, TypeError):
+        return False
+    return True
+
+
+def _seconds_of(name: str, column: pd.Series) -> str:
+    """How to make seconds of dates or of time spans."""
+    if column.dtype.kind == "m":
+        return f"pass seconds: jobs.{name}.dt.total_seconds()"
+    since = f"(jobs.{name} - jobs.submit_s.min()).dt.total_seconds()"
+    return f"pass seconds: {since}, and the UTC instant of jobs.submit_s.min() as start="
 
 
 def clean(

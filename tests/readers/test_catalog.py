@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import os
 import re
 import shutil
 import warnings
@@ -185,6 +186,40 @@ def test_a_trace_is_found_in_exawatt_data(no_real_data: Path) -> None:
     assert (workload.name, workload.tier, len(workload.jobs)) == ("HPC2N", "real", 2)
     assert workload.procs == 240
     assert workload.sha256 == hashlib.sha256(content).hexdigest()
+
+
+def test_a_relative_exawatt_data_counts_from_the_repository(
+    no_real_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = no_real_data / "swf"
+    (folder / FILE).write_bytes(gzip.compress((SWF_HEADER + swf_row(1)).encode()))
+    monkeypatch.setenv("EXAWATT_DATA", os.path.relpath(folder, REPOSITORY))
+    monkeypatch.chdir(no_real_data)
+    assert ew.load("HPC2N").tier == "real"
+
+
+def test_a_warning_names_the_folder_that_was_searched(no_real_data: Path) -> None:
+    with pytest.warns(StandInWarning, match=re.escape(f"EXAWATT_DATA (now {no_real_data})")):
+        ew.load("HPC2N")
+
+
+@pytest.mark.parametrize(
+    ("load", "name", "file"),
+    [
+        (ew.load, "tiny", "tiny.swf"),
+        (ew.load, "HPC2N", "tiny.swf"),
+        (ew.load_intensity, "tiny", "tiny_intensity.csv.gz"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::exawatt.readers.catalog.StandInWarning")
+def test_a_checkout_without_the_tiny_files_says_so(
+    no_real_data: Path, monkeypatch: pytest.MonkeyPatch, load: object, name: str, file: str
+) -> None:
+    known = {kind: catalog(kind) for kind in ("traces", "intensity")}
+    monkeypatch.setattr("exawatt.readers.catalog.catalog", known.__getitem__)
+    monkeypatch.setattr("exawatt.readers.catalog.REPOSITORY", no_real_data)
+    with pytest.raises(FileNotFoundError, match=f"tiny: .*{file} is missing.*git checkout"):
+        load(name)  # type: ignore[operator]
 
 
 def test_a_downloaded_trace_is_used(

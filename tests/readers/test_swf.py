@@ -4,6 +4,7 @@ import bz2
 import gzip
 import hashlib
 import lzma
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -336,3 +337,11 @@ def test_spaces_tabs_blank_lines_and_no_last_newline(write_swf_text: Write) -> N
 def test_a_missing_file_is_an_error_of_its_own(tmp_path: Path) -> None:
     with pytest.raises((FileNotFoundError, TraceError), match=r"absent\.swf"):
         read_swf(tmp_path / "absent.swf")
+
+
+def test_a_reader_that_reports_does_not_warn_as_well(write_swf_text: Callable[..., Path]) -> None:
+    path = write_swf_text(swf_row(1), swf_row(2, runtime_s=0), swf_row(3, procs=99))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        workload = read_swf(path, strict=False)
+    assert repr(workload).endswith("2 rows dropped)")

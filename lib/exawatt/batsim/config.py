@@ -12,7 +12,6 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, Literal, Self, get_args
 
-import exawatt as ew
 from exawatt.batsim.hosts import MASTER_HOST, read_hosts
 from exawatt.batsim.job_file import read_job_file
 from exawatt.batsim.platform_xml import write_platform
@@ -20,6 +19,9 @@ from exawatt.batsim.protocol import SchedulerError
 from exawatt.batsim.run import Progress, Summary, run, scheduler_process
 from exawatt.batsim.simulator import Options
 from exawatt.batsim.workload import write_workload
+from exawatt.platform import Platform
+from exawatt.readers import load
+from exawatt.workload import Workload
 
 #: Long enough to compile a policy.
 TIMEOUT_S = 600.0
@@ -106,8 +108,8 @@ class Prepared:
 
 def prepare(config: Config, output: Path) -> Prepared:
     """Write what Batsim and the scheduler read into the output folder."""
-    whole = ew.load(config.trace)
-    trace = ew.Workload(
+    whole = load(config.trace)
+    trace = Workload(
         whole.jobs.iloc[: config.jobs or None],
         procs=whole.procs,
         name=whole.name,
@@ -131,7 +133,7 @@ def prepare(config: Config, output: Path) -> Prepared:
                 f"on {trace.procs} processors; pass a platform of as many."
             )
     else:
-        write_platform(ew.Platform.uniform(nodes=trace.procs, procs=trace.procs), platform)
+        write_platform(Platform.uniform(nodes=trace.procs, procs=trace.procs), platform)
     told = {
         "policy": config.policy,
         "platform": str(platform.resolve()),

@@ -82,10 +82,9 @@ class Entry:
             yield folder / self.file
             for name in filter(None, (self.dropped, self.file)):
                 yield from (folder / spelling for spelling in _spellings(name))
-        if shared := os.environ.get("EXAWATT_DATA"):
-            # Chapters run in their own folder: a relative path counts from the repository's top.
-            yield REPOSITORY / shared / self.folder / self.file
-            yield REPOSITORY / shared / self.file
+        if shared := shared_folder():
+            yield shared / self.folder / self.file
+            yield shared / self.file
         if self.url:
             yield from self.downloads(cache_folder())
         if self.tier == "tiny":
@@ -95,6 +94,15 @@ class Entry:
 def _spellings(name: str) -> list[str]:
     """Return a file's name, plain and with the ending of each compression."""
     return [name.removesuffix(".gz") + ending for ending in ("", *COMPRESSIONS)]
+
+
+def shared_folder() -> Path | None:
+    """Folder that $EXAWATT_DATA names; a relative path counts from the repository's top.
+
+    It does not count from the current folder, for chapters run in their own.
+    """
+    shared = os.environ.get("EXAWATT_DATA")
+    return REPOSITORY / Path(shared).expanduser() if shared else None
 
 
 def cache_folder() -> Path:
@@ -150,7 +158,9 @@ def locate(name_or_path: str | Path, kind: Kind) -> tuple[Path | None, Entry | N
 def warn_of_stand_in(entry: Entry, kind: Kind, stand_in: str) -> None:
     """Say that generated data take the place of recorded ones, and how to get those."""
     folder = "traces/" if kind == "traces" else "data/raw/"
-    how = f"put {entry.dropped or entry.file} into {folder}, or name its folder in EXAWATT_DATA"
+    shared = shared_folder()
+    named = f"EXAWATT_DATA (now {shared.resolve()})" if shared else "EXAWATT_DATA"
+    how = f"put {entry.dropped or entry.file} into {folder}, or name its folder in {named}"
     if entry.url:
         how = f"run 'make data', {how}"
     warnings.warn(
@@ -158,6 +168,16 @@ def warn_of_stand_in(entry: Entry, kind: Kind, stand_in: str) -> None:
         StandInWarning,
         stacklevel=3,
     )
+
+
+def _refuse_tiny(entry: Entry) -> None:
+    """Nothing stands in for the generated data that come with the project."""
+    if entry.tier == "tiny":
+        place = REPOSITORY / "tests" / "data" / entry.file
+        raise FileNotFoundError(
+            f"{entry.name}: {place} is missing, and nothing stands in for it; it comes with the "
+            "repository ('git checkout tests/data' brings it back)."
+        )
 
 
 def load(name_or_path: str | Path, *, strict: bool = True, procs: int | None = None) -> Workload:
@@ -184,6 +204,7 @@ def load(name_or_path: str | Path, *, strict: bool = True, procs: int | None = N
     """
     path, entry = locate(name_or_path, "traces")
     if path is None and entry is not None:
+        _refuse_tiny(entry)
         # SciPy is slow to import, and only generated data need it.
         from exawatt.readers.twin import trace_twins
 
@@ -223,6 +244,7 @@ def load_intensity(
     """
     path, entry = locate(name_or_path, "intensity")
     if path is None and entry is not None:
+        _refuse_tiny(entry)
         from exawatt.readers.twin import intensity_twins
 
         if twin := intensity_twins().get(entry.name):

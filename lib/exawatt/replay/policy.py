@@ -1,13 +1,15 @@
 """Policy: a rule for choosing which jobs to start, as a sentence that can be saved."""
 
 import json
-from dataclasses import asdict, dataclass, fields, replace
+import reprlib
+from dataclasses import MISSING, asdict, dataclass, fields, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 import numpy as np
 
-from exawatt.replay.rules import CarbonHold, Dvfs, Multifactor, Scorer
+from exawatt.replay.rules import CarbonHold, Dvfs, Multifactor, Scorer, as_number
 
 Order = Literal[
     "fcfs", "lcfs", "sjf", "ljf", "saf", "lxf", "wfp3", "unicep", "f1", "f2", "f3", "f4"
@@ -26,6 +28,12 @@ _CHOICES: dict[str, Any] = {
     "backfill_order": Order,
     "correction": Correction,
     "missing_request": MissingRequest,
+}
+#: Fields whose values have parameters of their own: an object in JSON.
+_PARTS: dict[str, tuple[Any, ...]] = {
+    "order": (Multifactor, Scorer),
+    "dvfs": (Dvfs,),
+    "hold": (CarbonHold,),
 }
 
 
@@ -109,13 +117,20 @@ class Policy:
                 raise ValueError(f"{name}(={value!r}) is unknown; pass one of {known}.")
         if not isinstance(self.kill_at_request, bool):
             raise ValueError(f"kill_at_request(={self.kill_at_request!r}) must be true or false.")
-        for name, kind in {"dvfs": Dvfs, "hold": CarbonHold}.items():
-            value = getattr(self, name)
+        if not isinstance(self.estimate, str):
+            raise ValueError(
+                f"estimate(={self.estimate!r}) must be one of {', '.join(ESTIMATES)}, or a "
+                "column's name."
+            )
+        for name in ("dvfs", "hold"):
+            value, [kind] = getattr(self, name), _PARTS[name]
             if value is not None and not isinstance(value, kind):
-                raise ValueError(f"{name}(={value!r}) must be a {kind.__name__} or None.")
+                inside = ", ".join(field.name for field in fields(kind))
+                need = f"a {kind.__name__} (in JSON an object of {inside}) or None"
+                raise ValueError(f"{name}(={value!r}) must be {need}.")
         for name in ("max_wait_s", "sleep_after_s", "power_cap_w"):
             value = getattr(self, name)
-            if value is not None and not 0 <= value < np.inf:
+            if value is not None and not 0 <= as_number(value) < np.inf:
                 raise ValueError(f"{name}(={value!r}) must be a finite number, 0 or more, or None.")
         if self.backfill_order is not None and self.backfill != "easy":
             raise ValueError(
@@ -156,12 +171,23 @@ class Policy:
 
     @classmethod
     def of(cls, policy: "str | Path | Policy") -> "Policy":
-        """Policy itself, by name, or from a JSON file."""
+        """Policy itself, by name, or from a JSON file.
+
+        Raises
+        ------
+        ValueError, OSError
+            The name is unknown, the file is no policy or cannot be read, or it is none of these.
+        """
         if isinstance(policy, Policy):
             return policy
-        if isinstance(policy, Path) or policy.endswith(".json"):
+        if isinstance(policy, Path) or (isinstance(policy, str) and policy.endswith(".json")):
             return cls.from_json(policy)
-        return cls.named(policy)
+        if isinstance(policy, str):
+            return cls.named(policy)
+        raise ValueError(
+            f"policy(={policy!r}) must be a name such as 'easy', the path of a JSON file, or a "
+            "Policy."
+        )
 
     @property
     def order_name(self) -> str:
@@ -213,35 +239,69 @@ class Policy:
         ------
         ValueError
             The file is no JSON object, or names what a policy does not have.
+        OSError
+            The file is not there, or cannot be read.
         """
         try:
             values = json.loads(Path(path).read_text(encoding="utf-8"))
         except ValueError as error:
             raise ValueError(f"{path}: is no JSON ({error}).") from None
+        except OSError as error:
+            problem = "no such policy file" if isinstance(error, FileNotFoundError) else error
+            raise type(error)(
+                f"{path}: {problem}; pass a JSON file that Policy.to_json wrote, or a name such "
+                "as easy."
+            ) from None
         return cls.from_values(values, str(path))
 
     @classmethod
     def from_values(cls, values: Any, where: str = "policy") -> Self:
-        """Policy of a JSON object; `where` it stood is named in errors."""
-        known = [field.name for field in fields(cls)]
-        if not isinstance(values, dict) or not set(values) <= set(known):
-            raise ValueError(f"{where}: a policy is a JSON object with some of {known}.")
-        parts = {"dvfs": (Dvfs,), "hold": (CarbonHold,), "order": (Multifactor, Scorer)}
-        found = {
-            name: _part(where, name, value, parts[name])
-            for name, value in values.items()
-            if name in parts and isinstance(value, dict)
-        }
-        return cls(**values | found)
+        """Policy of a JSON object; `where` it stood is named in errors.
+
+        Raises
+        ------
+        ValueError
+            It is no object, or has a key or value that no policy has.
+        """
+        if not isinstance(values, dict):
+            raise ValueError(f"{where}: a policy is a JSON object, not {reprlib.repr(values)}.")
+        try:
+            _refuse_unknown(values, cls)
+            found = {
+                name: _part(name, value)
+                for name, value in values.items()
+                if name in _PARTS and isinstance(value, dict)
+            }
+            return cls(**values | found)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from None
 
 
-def _part(where: str, name: str, values: dict[str, Any], kinds: tuple[Any, ...]) -> Any:
-    """One of `kinds`, whichever has the fields that a JSON object names."""
-    for kind in kinds:
-        if values and set(values) <= {field.name for field in fields(kind)}:
-            return kind(**values)
-    known = " or ".join(str([field.name for field in fields(kind)]) for kind in kinds)
-    raise ValueError(f"{where}: {name} has {sorted(values)}; it takes some of {known}.")
+def _refuse_unknown(values: dict[str, Any], kind: Any) -> None:
+    """Name the first key that is no field of a dataclass, or a field that is lacking."""
+    known = [field.name for field in fields(kind)]
+    for key, value in values.items():
+        if key not in known:
+            near = get_close_matches(key, known, n=1)
+            meant = f"did you mean {near[0]!r}? " if near else ""
+            raise ValueError(f"unknown key {key!r} (={value!r}); {meant}Keys are {known}.")
+    for field in fields(kind):
+        if field.name not in values and field.default is MISSING:
+            raise ValueError(f"lacks the key {field.name!r}; pass it with its value.")
+
+
+def _part(name: str, values: dict[str, Any]) -> Any:
+    """Part of a policy, of whichever kind has the most of the keys of a JSON object."""
+
+    def in_common(kind: Any) -> int:
+        return len({field.name for field in fields(kind)} & set(values))
+
+    kind = max(_PARTS[name], key=in_common)
+    try:
+        _refuse_unknown(values, kind)
+        return kind(**values)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
 
 
 #: Names that stand for more than an order.

@@ -1,6 +1,10 @@
 """Parts of a policy that have parameters of their own."""
 
+import reprlib
 from dataclasses import dataclass
+from itertools import chain, pairwise
+from numbers import Real
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +21,16 @@ FEATURES = (
     "part of the GPUs",
     "part of the cap's watts that is left",
 )
+
+
+def as_number(value: object) -> float:
+    """Value as a float; NaN, which every comparison refuses, where it is no number."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return np.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return np.inf
 
 
 def _refuse_unless(good: bool, name: str, value: object, need: str) -> None:
@@ -51,10 +65,12 @@ class Multifactor:
     def __post_init__(self) -> None:
         """Refuse what is no weight or time."""
         for name in ("age", "size", "share"):
-            _refuse_unless(np.isfinite(getattr(self, name)), name, getattr(self, name), "finite")
+            value = getattr(self, name)
+            _refuse_unless(bool(np.isfinite(as_number(value))), name, value, "a finite number")
         for name in ("max_age_s", "half_life_s"):
             value = getattr(self, name)
-            _refuse_unless(0 < value < np.inf, name, value, "positive and finite")
+            good = 0 < as_number(value) < np.inf
+            _refuse_unless(good, name, value, "a number, positive and finite")
 
 
 @dataclass(frozen=True)
@@ -64,7 +80,8 @@ class Scorer:
     Parameters
     ----------
     layers : tuple of (weights, biases)
-        For each layer its weights, one row an output, and its biases. Between layers stands a
+        For each layer its weights, one row an output, and its biases; NaN is refused. Between
+        layers stands a
         rectifier, as in RLScheduler's kernel network [1]_; the last has one output. A single
         layer is a linear scorer.
     name : str
@@ -80,11 +97,9 @@ class Scorer:
     name: str = "scorer"
 
     def __post_init__(self) -> None:
-        """Check that the layers fit together."""
-        frozen = tuple(
-            (tuple(tuple(float(w) for w in row) for row in rows), tuple(float(b) for b in biases))
-            for rows, biases in self.layers
-        )
+        """Check that the layers are of numbers and fit together."""
+        _refuse_unless(isinstance(self.name, str), "name", self.name, "a text")
+        frozen = _layers(self.layers)
         object.__setattr__(self, "layers", frozen)
         inputs = len(FEATURES)
         for number, (rows, biases) in enumerate(frozen):
@@ -108,6 +123,23 @@ class Scorer:
         sizes = [len(FEATURES)] + [len(biases) for _, biases in self.layers]
         numbers = [np.append(np.transpose(rows).ravel(), biases) for rows, biases in self.layers]
         return np.array(sizes, np.int64), np.concatenate(numbers)
+
+
+def _layers(layers: Any) -> tuple[Any, ...]:
+    """Layers as tuples of numbers; an infinite weight is a number, NaN is none."""
+    try:
+        parts = [([tuple(row) for row in rows], tuple(biases)) for rows, biases in layers]
+    except (TypeError, ValueError):
+        need = "pairs of weights, one row an output, and of biases"
+        raise ValueError(f"layers(={reprlib.repr(layers)}) must be {need}.") from None
+    for number, (rows, biases) in enumerate(parts):
+        for value in chain(*rows, biases):
+            good = not np.isnan(as_number(value))
+            _refuse_unless(good, f"layer {number}: weight or bias", value, "a number, not NaN")
+    return tuple(
+        (tuple(tuple(map(float, row)) for row in rows), tuple(map(float, biases)))
+        for rows, biases in parts
+    )
 
 
 @dataclass(frozen=True)
@@ -138,13 +170,16 @@ class Dvfs:
 
     def __post_init__(self) -> None:
         """Refuse what is no list of frequencies."""
-        object.__setattr__(self, "levels", tuple(float(level) for level in self.levels))
-        falls = all(a > b for a, b in zip(self.levels, self.levels[1:], strict=False))
-        inside = all(0 < level <= 1 for level in self.levels)
+        given: Any = self.levels
+        levels = tuple(as_number(level) for level in given) if np.iterable(given) else ()
+        falls = all(a > b for a, b in pairwise(levels))
+        inside = all(0 < level <= 1 for level in levels)
         need = "descending fractions of full frequency in (0, 1], such as (1.0, 0.8)"
-        _refuse_unless(bool(self.levels) and falls and inside, "levels", self.levels, need)
-        _refuse_unless(0 <= self.beta <= 1, "beta", self.beta, "between 0 and 1")
-        _refuse_unless(0 <= self.exponent < np.inf, "exponent", self.exponent, "0 or more")
+        _refuse_unless(bool(levels) and falls and inside, "levels", given, need)
+        object.__setattr__(self, "levels", levels)
+        _refuse_unless(0 <= as_number(self.beta) <= 1, "beta", self.beta, "between 0 and 1")
+        good = 0 <= as_number(self.exponent) < np.inf
+        _refuse_unless(good, "exponent", self.exponent, "a finite number, 0 or more")
 
     @property
     def stretch(self) -> Floats:
@@ -174,5 +209,7 @@ class CarbonHold:
 
     def __post_init__(self) -> None:
         """Refuse what is no budget."""
-        _refuse_unless(0 <= self.budget_s < np.inf, "budget_s", self.budget_s, "0 or more, finite")
-        _refuse_unless(0 <= self.min_saving < 1, "min_saving", self.min_saving, "in [0, 1)")
+        good = 0 <= as_number(self.budget_s) < np.inf
+        _refuse_unless(good, "budget_s", self.budget_s, "a finite number, 0 or more")
+        good = 0 <= as_number(self.min_saving) < 1
+        _refuse_unless(good, "min_saving", self.min_saving, "a number in [0, 1)")
