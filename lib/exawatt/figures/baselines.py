@@ -2,11 +2,13 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
@@ -127,25 +129,17 @@ def starvation(table: pd.DataFrame, guards: dict[str, pd.DataFrame], order: str)
     """
     plain = {name for name, policy in policies().items() if policy.backfill == "none"}
     shown = table[~table["policy"].isin(plain) & ~table["clairvoyant"]]
-    marks = dict(zip(dict.fromkeys(shown["policy"]), "o^vsPXD<>hpd", strict=False))
-    colours = dict(zip(marks, sns.color_palette("colorblind", 10) * 2, strict=False))
-    figure, axes = plt.subplots(1, len(guards), figsize=(7.2, 4.4), squeeze=False)
+    styles = _markers(list(dict.fromkeys(shown["policy"])))
+    figure, axes = plt.subplots(1, len(guards), figsize=(7.2, 5.0), squeeze=False)
     for axis, (trace, guard) in zip(axes[0], guards.items(), strict=True):
-        axis.plot(guard["slowdown"], guard["longest wait [h]"], "-", color="0.6", zorder=1)
+        axis.plot(guard["slowdown"], guard["longest wait [h]"], "-", color="0.7", zorder=1)
         limited = guard.dropna()
         x, y = limited["slowdown"], limited["longest wait [h]"]
-        axis.plot(x, y, ".", color="0.4", zorder=2, label=f"{order}+easy, guarded")
-        for hours, *place in zip(limited["limit [h]"], x, y, strict=True):
-            axis.annotate(
-                f"{hours:g} h", place, xytext=(5, 3), textcoords="offset points", fontsize=7
-            )
-        axis.margins(0.1)
+        axis.plot(x, y, ".", color="0.3", zorder=2, label=f"{order}+easy, guarded")
+        axis.margins(0.12)
         for row in shown[shown["trace"] == trace].to_dict("records"):
-            policy = row["policy"]
-            axis.plot(
-                row["slowdown"], row["longest wait [h]"], marks[policy], color=colours[policy],
-                markersize=7, markeredgecolor="white", linestyle="", label=policy,
-            )  # fmt: skip
+            style, policy = styles[row["policy"]], row["policy"]
+            axis.plot(row["slowdown"], row["longest wait [h]"], linestyle="", label=policy, **style)
         axis.set(xscale="log", yscale="log", title=trace, xlabel="mean bounded slowdown [-]")
         for side in (axis.xaxis, axis.yaxis):
             side.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 5, 7), numticks=20))
@@ -153,7 +147,46 @@ def starvation(table: pd.DataFrame, guards: dict[str, pd.DataFrame], order: str)
             side.set_minor_formatter(NullFormatter())
     axes[0, 0].set_ylabel("longest wait [h]")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    figure.draw_without_rendering()  # from here on the panels stay where they are
+    for axis, guard in zip(axes[0], guards.values(), strict=True):
+        _label_limits(axis, guard)
     return figure
+
+
+def _markers(names: list[str]) -> dict[str, dict[str, Any]]:
+    """Style of each policy: a shape of its own; after six colours the same ones, hollow.
+
+    A hollow marker is larger, so that a full one in the same place is seen through it.
+    """
+    colours = [sns.color_palette("colorblind")[i] for i in (0, 1, 2, 3, 4, 9)]
+    full = {"markersize": 7, "markeredgecolor": "white", "markeredgewidth": 0.5, "zorder": 3}
+    hollow = {"markersize": 9, "markerfacecolor": "none", "markeredgewidth": 1.6, "zorder": 4}
+    styles: list[dict[str, Any]] = [
+        {"marker": mark, "color": colour} | fill
+        for marks, fill in (("o^vsPX", full), ("D<>hpd", hollow))
+        for mark, colour in zip(marks, colours, strict=True)
+    ]
+    return dict(zip(names, styles, strict=False))
+
+
+def _label_limits(axis: Axes, guard: pd.DataFrame) -> None:
+    """Write each limit beside its point, on the side farthest from markers, line and labels."""
+    to_points = 72 / axis.figure.dpi
+    lines = [axis.transData.transform(line.get_xydata()) * to_points for line in axis.lines]
+    path = lines[0]
+    along = np.linspace(0, len(path) - 1, 20 * len(path))
+    between = [np.interp(along, np.arange(len(path)), side) for side in path.T]
+    taken = [*np.concatenate(lines), *np.column_stack(between)]
+    sides = [(x, y) for y in (0, 8, -8) for x in (14, -14, 0) if x or y]
+    for (hours, x, y), point in zip(guard.dropna().to_numpy(), path, strict=False):
+        # A label is about twice as wide as high.
+        room = [np.hypot(*((np.array(taken) - point - side) / (2, 1)).T).min() for side in sides]
+        side = sides[int(np.argmax(np.minimum(room, 8.0)))]
+        taken.append(point + side)
+        axis.annotate(
+            f"{hours:g} h", (x, y), xytext=side, textcoords="offset points", fontsize=7,
+            ha="center", va="center",
+        )  # fmt: skip
 
 
 def speed(workloads: list[Workload], runs: int) -> pd.DataFrame:

@@ -109,3 +109,32 @@ def energies(by_trace: dict[str, dict[str, Schedule]], intensity: Intensity) -> 
             row["mean slowdown"] = schedule.metrics()["avebsld"]
             rows.append(row)
     return pd.DataFrame(rows)
+
+
+def effects(table: pd.DataFrame, traces: dict[str, str]) -> dict[str, float]:
+    """What the cap and the hold do to slowdown, energy and carbon of EASY, for the prose.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of :func:`energies`.
+    traces : dict
+        Trace by the word that its keys begin with.
+
+    Returns
+    -------
+    dict
+        Slowdowns [-], how many times that of EASY they are [-], and savings [%].
+    """
+    found: dict[str, float] = {}
+    for word, trace in traces.items():
+        rows = table[table["trace"] == trace].set_index("policy").to_dict("index")
+        easy = rows["EASY"]
+        found[f"{word}_easy_slowdown"] = easy["mean slowdown"]
+        for short, name in (("cap", "EASY, cap and DVFS"), ("hold", "EASY, carbon hold")):
+            row = rows[name]
+            found[f"{word}_{short}_slowdown"] = row["mean slowdown"]
+            found[f"{word}_{short}_times"] = row["mean slowdown"] / easy["mean slowdown"]
+            for key, column in (("energy", "total [MWh]"), ("carbon", "carbon [tCO₂e]")):
+                found[f"{word}_{short}_{key}"] = 100 * (1 - row[column] / easy[column])
+    return found

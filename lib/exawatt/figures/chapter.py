@@ -172,6 +172,41 @@ def put_table(
     display(Markdown(f"{caption}\n\n{text}"))
 
 
+def nothing(text: str) -> Figure:
+    """Figure that says why there is none."""
+    figure, axis = plt.subplots(figsize=(7.2, 1.0))
+    axis.text(0.5, 0.5, text, ha="center", va="center")
+    axis.set_axis_off()
+    return figure
+
+
+def put_missing(key: str, needed: Iterable[str], labels: Iterable[str]) -> None:
+    """Hand the prose a warning that a comparison lacks its traces; nothing where it has all.
+
+    Parameters
+    ----------
+    key : str
+        Glue key.
+    needed : iterable of str
+        Names of the traces whose published numbers are compared.
+    labels : iterable of str
+        Labels of the traces that were found and replayed.
+    """
+    needed, found = list(needed), {label.split(" ")[0] for label in labels}
+    missing = [name for name in needed if name not in found]
+    text = (
+        f"The comparison of this section needs the real traces, as published: {', '.join(needed)}. "
+        f"No twin can take their place, and this build has not replayed {', '.join(missing)}. What "
+        "the text says of them holds where they are at hand; a dash stands for each number that "
+        "is missing here. The data checklist says where their files belong; a build at full "
+        "effort replays all that it finds."
+    )
+    block = f":::{{warning}}\n{text}\n:::" if missing else ""
+    glue(key, Markdown(block), display=False)
+    if missing:
+        display(Markdown(f"*{text}*"))
+
+
 def text(value: float, form: str) -> str:
     """Format a number for the prose; a dash where there is none."""
     return _formatted(value, form)

@@ -7,6 +7,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
+from exawatt.figures.chapter import nothing
 from exawatt.replay import replay
 from exawatt.stats import Floats
 from exawatt.workload import Workload
@@ -81,12 +82,4 @@ def distributions(by_trace: dict[str, dict[str, Floats]]) -> Figure:
     for axis in axes.flat[: len(traces)]:
         axis.set_xlabel("wait [h]")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
-    return figure
-
-
-def nothing(text: str) -> Figure:
-    """Figure that says why there is none."""
-    figure, axis = plt.subplots(figsize=(7.2, 1.0))
-    axis.text(0.5, 0.5, text, ha="center", va="center")
-    axis.set_axis_off()
     return figure

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from exawatt.figures.chapter import effort_of
+from exawatt.figures.chapter import effort_of, nothing
 from exawatt.readers.catalog import catalog, load
 from exawatt.replay import Policy, replay
 from exawatt.stats import Floats
@@ -163,12 +163,14 @@ def spread_figure(table: pd.DataFrame, spread: dict[str, Floats]) -> Figure:
 
     All are parts of the published one; of our own where none was published.
     """
+    if not spread:
+        return nothing("None of its logs is on this machine.")
     figure, axes = plt.subplots(
-        1, max(1, len(spread)), figsize=(7.2, 3.4), sharex=True, sharey=True, squeeze=False
+        1, len(spread), figsize=(7.2, 3.4), sharex=True, sharey=True, squeeze=False
     )
     names = list(GAUSSIER_POLICIES)
     places = np.arange(len(names))[::-1]
-    for axis, (label, values) in zip(axes[0], spread.items(), strict=False):
+    for axis, (label, values) in zip(axes[0], spread.items(), strict=True):
         rows = table[table["trace"] == label]
         scale = rows["published"].fillna(rows["here"]).to_numpy()
         axis.axvline(1.0, color="C3", linewidth=1.4, label="published")

@@ -11,7 +11,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from exawatt.figures.traces import local_times
+from exawatt.figures.traces import local_times, seconds_at
 from exawatt.power import common_window_s
 from exawatt.replay import Schedule, allocate_processors
 from exawatt.stats import Floats, bounded_slowdown, step_mean
@@ -44,10 +44,11 @@ def _metrics_row(schedule: Schedule) -> dict[str, object]:
 
 def day_bins_s(schedule: Schedule, window_s: tuple[float, float], days_each: int = 1) -> Floats:
     """Local midnights around a window, every so many days [s, the trace's own origin]."""
-    first = local_times(schedule.workload, np.array([window_s[0]]))[0]
-    midnight = window_s[0] - (first - first.normalize()).total_seconds()
-    bins = int(np.ceil((window_s[1] - midnight) / (days_each * DAY_S)))
-    return np.asarray(midnight + days_each * DAY_S * np.arange(bins + 1), dtype=np.float64)
+    first, last = local_times(schedule.workload, np.array(window_s))
+    beyond = last + pd.Timedelta(days=days_each)
+    midnights = pd.date_range(first.normalize(), beyond, freq=f"{days_each}D")
+    bins = seconds_at(schedule.workload, midnights)
+    return bins[: np.searchsorted(bins, window_s[1]) + 1]
 
 
 def utilisation_and_backlog(schedules: list[Schedule]) -> Figure:
@@ -89,8 +90,8 @@ def dates(axis: Axes) -> None:
 def busiest_day_s(schedule: Schedule) -> tuple[float, float]:
     """Local day on which the most jobs started [s, the trace's own origin]."""
     bins = day_bins_s(schedule, schedule.window_s)
-    first = float(bins[np.histogram(schedule.start_s, bins)[0].argmax()])
-    return first, first + DAY_S
+    day = int(np.histogram(schedule.start_s, bins)[0].argmax())
+    return float(bins[day]), float(bins[day + 1])
 
 
 def gantt(schedule: Schedule, window_s: tuple[float, float]) -> Figure:
@@ -122,7 +123,7 @@ def gantt(schedule: Schedule, window_s: tuple[float, float]) -> Figure:
     day = local_times(schedule.workload, np.array([first]))[0]
     axis.set(xlim=(0, (last - first) / HOUR_S), ylim=(0, schedule.platform.procs))
     axis.set(xlabel=f"hour of {day:%A %d %B %Y}, local time", ylabel="processor")
-    axis.set_xticks(np.arange(0, 25, 4))
+    axis.set_xticks(np.arange(0, (last - first) / HOUR_S + 0.5, 4))
     axis.grid(False)
     colours_of = ScalarMappable(norm=norm, cmap=colour_map)
     figure.colorbar(colours_of, ax=axis, label="waited before [min]", pad=0.01)

@@ -101,6 +101,19 @@ def weekly_load(workloads: list[Workload]) -> Figure:
 
 def local_times(workload: Workload, seconds: Floats) -> pd.DatetimeIndex:
     """Moments of a trace on the machine's wall clock; from a Monday when it has no start."""
-    start = workload.start or pd.Timestamp("2001-01-01", tz="UTC")
-    moments = start + pd.to_timedelta(np.asarray(seconds), unit="s")
+    moments = _start(workload) + pd.to_timedelta(np.asarray(seconds), unit="s")
     return pd.DatetimeIndex(moments).tz_convert(workload.timezone).tz_localize(None)
+
+
+def seconds_at(workload: Workload, local: pd.DatetimeIndex) -> Floats:
+    """Moments of the machine's wall clock in a trace [s, its own origin].
+
+    Of a time that the clock showed twice, the first; for one that it left out, the next.
+    """
+    twice = np.ones(len(local), dtype=bool)
+    moments = local.tz_localize(workload.timezone, ambiguous=twice, nonexistent="shift_forward")
+    return np.asarray((moments - _start(workload)).total_seconds(), dtype=np.float64)
+
+
+def _start(workload: Workload) -> pd.Timestamp:
+    return workload.start or pd.Timestamp("2001-01-01", tz="UTC")

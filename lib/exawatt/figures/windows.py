@@ -1,5 +1,6 @@
 """The ten windows of RLScheduler: published, repeated, and with a head chosen afresh."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import matplotlib.pyplot as plt
@@ -8,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from exawatt.figures.chapter import effort_of
+from exawatt.figures.chapter import effort_of, nothing
 from exawatt.readers.catalog import catalog, load
 from exawatt.replay import Policy, replay
 from exawatt.replay.policy import Backfill, Head
@@ -44,6 +45,8 @@ RLSCHEDULER = {
 #: Its published cells of WFP3 and UNICEP on Lublin-1, without backfilling.
 RLSCHEDULER_MISREAD = {"wfp3": 19754.0, "unicep": 22275.0}
 ORDERS = ("fcfs", "sjf", "f1", "f4")
+COLUMNS = ["trace", "order", "published", "committed", "fresh"]
+COLUMNS += ["published, own backfilling", "fresh, EASY"]
 
 
 class Setting(NamedTuple):
@@ -86,7 +89,7 @@ def found(effort: str = "") -> dict[str, list[Workload]]:
 
 def compare(parts: dict[str, list[Workload]]) -> pd.DataFrame:
     """One row an order and trace: published, repeated, and with a head chosen afresh."""
-    rows = []
+    rows: list[dict[str, object]] = []
     for label, pieces in parts.items():
         published = RLSCHEDULER.get(label.split(" ")[0], {})
         for order in ORDERS:
@@ -104,9 +107,37 @@ def compare(parts: dict[str, list[Workload]]) -> pd.DataFrame:
             )
         if "RL" in published:
             none, backfilled = published["RL"]
-            row = {"order": "learned", "published": none, "published, own backfilling": backfilled}
-            rows.append({"trace": label} | row)
-    return pd.DataFrame(rows)
+            cells = (label, "learned", none, backfilled)
+            columns = ("trace", "order", "published", "published, own backfilling")
+            rows.append(dict(zip(columns, cells, strict=True)))
+    return pd.DataFrame(rows).reindex(columns=COLUMNS)
+
+
+def repeated(table: pd.DataFrame) -> tuple[int, list[str]]:
+    """How many published cells a committed head repeats to two decimals, and what the others are.
+
+    Returns
+    -------
+    int
+    list of str
+        Order and trace, and the two values, ours first.
+    """
+    compared = table.dropna(subset=["published", "committed"])
+    same = compared["committed"].astype(float).round(2) == compared["published"]
+    others = compared[~same].to_dict("records")
+    texts = [
+        f"{row['order'].upper()} on {row['trace'].split(' ')[0]}, "
+        f"{row['committed']:,.2f} and {row['published']:,.2f}"
+        for row in others
+    ]
+    return int(same.sum()), texts
+
+
+def one_by_one(window: Workload) -> Workload:
+    """Window in which each job is submitted microseconds after the one before, at its own pass."""
+    jobs = window.jobs
+    moved_s = jobs["submit_s"] + 1e-6 * np.arange(1, len(jobs) + 1)
+    return replace(window, jobs=jobs.assign(submit_s=moved_s))
 
 
 def blocks(starts: tuple[int, ...] = RLSCHEDULER_STARTS, length: int = RLSCHEDULER_LENGTH) -> int:
@@ -118,10 +149,10 @@ def blocks(starts: tuple[int, ...] = RLSCHEDULER_STARTS, length: int = RLSCHEDUL
 def heads_figure(table: pd.DataFrame) -> Figure:
     """From a committed head to a fresh one, by order, beside the published learned policy."""
     traces = list(dict.fromkeys(table["trace"]))
-    figure, axes = plt.subplots(
-        1, max(1, len(traces)), figsize=(7.2, 3.2), sharey=True, squeeze=False
-    )
-    for axis, trace in zip(axes[0], traces, strict=False):
+    if not traces:
+        return nothing("None of its logs is on this machine.")
+    figure, axes = plt.subplots(1, len(traces), figsize=(7.2, 3.2), sharey=True, squeeze=False)
+    for axis, trace in zip(axes[0], traces, strict=True):
         rows = table[(table["trace"] == trace) & (table["order"] != "learned")]
         places = np.arange(len(rows))[::-1]
         axis.hlines(places, rows["fresh"], rows["committed"], color="0.7", linewidth=2)
@@ -150,6 +181,6 @@ def heads_figure(table: pd.DataFrame) -> Figure:
 
 def cell(table: pd.DataFrame, trace: str, order: str, column: str) -> float:
     """One number of :func:`compare`; not a number where that trace is not on this machine."""
-    here = table["trace"].str.split(" ").str[0] == trace
+    here = table["trace"].astype(str).str.split(" ").str[0] == trace
     found = table.loc[here & (table["order"] == order), column]
     return float(found.iloc[0]) if len(found) else np.nan
