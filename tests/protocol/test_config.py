@@ -15,7 +15,9 @@ import pandas as pd
 import pytest
 
 import exawatt as ew
-from exawatt.batsim.config import Config
+from exawatt.batsim.config import Config, prepare
+from exawatt.batsim.hosts import read_hosts
+from exawatt.batsim.platform_xml import write_platform
 
 pytestmark = pytest.mark.timeout(900)
 FOLDER = Path(__file__).parents[2] / "batsim"
@@ -132,6 +134,36 @@ def running(marks: tuple[str, ...]) -> int:
         except OSError:
             continue
     return sum(any(mark in command for mark in marks) for command in commands)
+
+
+def test_what_is_beside_the_configuration_is_found(
+    write_config: Callable[..., Path], tmp_path: Path
+) -> None:
+    whole = ew.load("tiny")
+    write_platform(ew.Platform.uniform(whole.procs, whole.procs), tmp_path / "p.xml.gz")
+    ew.Policy(backfill="easy", sleep_after_s=60).to_json(tmp_path / "mine.json")
+    config = write_config(policy="mine.json", platform="p.xml.gz", profile="compute")
+    prepared = prepare(Config.read(config), tmp_path / "out")
+    assert prepared.energy  # hosts could not fall asleep without
+    assert len(read_hosts(prepared.platform)) == whole.procs
+    told = json.loads((tmp_path / "out" / "options.json").read_text())
+    assert ew.Policy.of(told["policy"]).sleep_after_s == 60
+
+
+@pytest.mark.parametrize(
+    ("hosts", "speed", "words"), [(3, "100Mf", "3 hosts"), (64, "200Mf", "2e\\+08 flop/s")]
+)
+def test_a_platform_that_does_not_fit_is_refused(
+    hosts: int, speed: str, words: str, write_config: Callable[..., Path], tmp_path: Path
+) -> None:
+    (tmp_path / "p.xml").write_text(
+        f"""<?xml version='1.0'?><platform version="4.1"><zone id="z" routing="None">
+        <cluster id="c" prefix="h" suffix="" radical="0-{hosts - 1}" speed="{speed}"/>
+        </zone></platform>"""
+    )
+    config = Config.read(write_config(platform="p.xml", profile="compute"))
+    with pytest.raises(ValueError, match=words):
+        prepare(config, tmp_path / "out")
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def test_a_file_reads_as_batsim_means_it(tmp_path: Path) -> None:
     content = {
         "nb_res": 4,
         "jobs": [
-            {"id": "w!7", "subtime": 1, "res": 2, "walltime": -1, "profile": "total"},
+            {"id": "w0!7", "subtime": 1, "res": 2, "walltime": -1, "profile": "total"},
             {"id": "x", "subtime": 2.5, "res": 2, "walltime": 9, "profile": "twice"},
             {"id": 3, "subtime": 3, "res": 2, "profile": "vector", "user": 5},
         ],
@@ -108,6 +108,17 @@ JOB = {"id": 1, "subtime": 0, "res": 1, "profile": "d"}
         ({}, {"type": "composed", "seq": []}, "both must be >= 1"),
         ({}, {"type": "send", "msg": "hello"}, r"msg\(='hello'\); it must be an object"),
         ({}, {"ret": 1.5}, r"ret\(=1.5\); it must be a whole number"),
+        ({"id": None}, {}, "job None has no such id; it must be a text or a whole number"),
+        ({"id": "w7!1"}, {}, "job 'w7!1' is of workload 'w7'; pass '1', or 'w0!1'"),
+        ({}, {"type": "recv", "regex": "("}, r"profile 'd' has regex\(='\('\); .*unterminated"),
+        ({}, {"type": "recv", "success": "x"}, "profile 'd' names 'x': .*has no profile 'x'"),
+        ({}, {"type": "composed", "seq": ["x"]}, "profile 'd' names 'x': .*has no profile 'x'"),
+        ({}, {"type": "composed", "seq": ["d"]}, "profile 'd' has 'd' in its seq.*: d > d; pass"),
+        (
+            {},
+            {"type": "parallel", "cpu": [1, 2, 3]},
+            r"job 1: profile 'd' has cpu for 3 executors, and res\(=1\); pass a list of 1",
+        ),
     ],
 )
 def test_bad_jobs_and_profiles_are_named(
@@ -117,9 +128,33 @@ def test_bad_jobs_and_profiles_are_named(
         JobFile((JOB | job,), {"d": {"type": "delay", "delay": 1.0} | profile}, 4)
 
 
+@pytest.mark.parametrize("other", [1, "1", "w0!1"])
+def test_two_jobs_of_one_name_are_refused(other: Any) -> None:
+    profiles = {"d": {"type": "delay", "delay": 1.0}}
+    with pytest.raises(ValueError, match=r"two jobs have id '1'.* each needs its own"):
+        JobFile((JOB | {"id": "1"}, JOB | {"id": other}), profiles, 4)
+
+
+def test_profiles_are_checked_through_others() -> None:
+    profiles = {
+        "a": {"type": "composed", "seq": ["b", "b"]},
+        "b": {"type": "recv", "success": "c"},
+        "c": {"type": "composed", "seq": ["wide", "a"]},
+        "wide": {"type": "parallel", "cpu": [1, 2]},
+    }
+    # It may come back to itself by a message.
+    JobFile((JOB | {"profile": "a", "res": 2},), profiles, 4)
+    with pytest.raises(ValueError, match="job 1: profile 'wide' has cpu for 2 executors"):
+        JobFile((JOB | {"profile": "a"},), profiles, 4)
+    profiles["b"] = {"type": "composed", "seq": ["c"]}
+    with pytest.raises(ValueError, match=r"profile 'c' has 'a' in its seq.*: a > b > c > a"):
+        JobFile((), profiles, 4)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("[" * 100_000, "nested too deeply"),
         ("[]", "holds no object"),
         ("{", "Expecting"),
         ('{"jobs": 3}', r"jobs\(=3\) must be a list"),
@@ -258,6 +293,11 @@ def test_a_platform_without_watts_is_no_platform(write_xml: Callable[[str], Path
 @pytest.mark.parametrize(
     ("line", "message"),
     [
+        ("[" * 100_000, "line 1: .* is nested too deeply"),
+        (
+            '{"type": "event_machine_available", "timestamp": 1, "resources": "0-60000000000"}',
+            "must name some of the hosts 0-3",
+        ),
         ("3", "line 1: 3 is no object with a type"),
         ('{"type": "lunch", "timestamp": 1}', "line 1: type.='lunch'. is unknown"),
         (

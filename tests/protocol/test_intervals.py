@@ -32,3 +32,12 @@ def test_text_and_bits_are_the_same_set(hosts: set[int]) -> None:
 def test_what_is_no_set_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"interval|backwards|twice"):
         intervals.parse(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["4", "0-4", "0-60000000000", f"0-{10**22}", "9" * 5000, f"0-{'9' * 5000}"],
+)
+def test_hosts_that_do_not_exist_are_refused_at_once(text: str) -> None:
+    with pytest.raises(IndexError, match=r"names hosts that do not exist; pass 0-3"):
+        intervals.parse(text, 4)

@@ -16,6 +16,7 @@ from exawatt.batsim.hosts import Hosts
 from exawatt.batsim.job_file import JobFile
 from exawatt.batsim.protocol import SchedulerError
 from exawatt.batsim.run import run, serve
+from exawatt.batsim.simulator import Options
 
 MakeJobs = Callable[..., JobFile]
 CLI = "from exawatt.batsim.commands import batsim; batsim()"
@@ -84,16 +85,40 @@ def test_a_scheduler_that_stays_is_stopped(
     misbehaving: Callable[[str], str], make_jobs: MakeJobs, four_hosts: Hosts, tmp_path: Path
 ) -> None:
     jobs = make_jobs((1.0, 1, "d1", None), (5.0, 1, "d1", None))
-    summary = run(jobs, four_hosts, misbehaving("stay"), tmp_path, timeout_s=2.0)
+    with pytest.warns(UserWarning, match="did not end within 2 s of the simulation"):
+        summary = run(jobs, four_hosts, misbehaving("stay"), tmp_path, timeout_s=2.0)
     assert summary["nb_jobs_success"] == 2
     assert not alive(scheduler_pid(tmp_path))
 
 
-@pytest.mark.parametrize("command", ["no-such-program", ""])
+def test_a_scheduler_that_ends_badly_is_told_of(
+    misbehaving: Callable[[str], str], make_jobs: MakeJobs, four_hosts: Hosts, tmp_path: Path
+) -> None:
+    jobs = make_jobs((1.0, 1, "d1", None), (5.0, 1, "d1", None))
+    with pytest.warns(UserWarning, match=r"status 1 after the simulation \(no strength in the end"):
+        run(jobs, four_hosts, misbehaving("end"), tmp_path, timeout_s=2.0)
+
+
+def test_files_are_those_of_the_last_simulation_that_began(
+    misbehaving: Callable[[str], str], make_jobs: MakeJobs, four_hosts: Hosts, tmp_path: Path
+) -> None:
+    jobs = make_jobs((1.0, 1, "d1", None), (5.0, 1, "d1", None))
+    run(jobs, four_hosts, misbehaving("not"), tmp_path, Options(energy=True), timeout_s=9.0)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert {"out_consumed_energy.csv", "out_schedule.trace"} < set(before)
+    with pytest.raises(SchedulerError, match="cannot be started"):
+        run(jobs, four_hosts, "no-such-program", tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    run(jobs, four_hosts, misbehaving("not"), tmp_path, timeout_s=9.0, trace=False)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"out_jobs.csv", "out_schedule.csv", "out_machine_states.csv", "scheduler.log"}
+
+
+@pytest.mark.parametrize("command", ["no-such-program", "", "pybatsim 'easy"])
 def test_a_scheduler_that_cannot_start(
     make_jobs: MakeJobs, four_hosts: Hosts, command: str
 ) -> None:
-    with pytest.raises(SchedulerError, match="'pybatsim easyBackfill'"):
+    with pytest.raises(SchedulerError, match=r"'pybatsim easyBackfill'|is no command"):
         run(make_jobs((1.0, 1, "d1", None)), four_hosts, command, timeout_s=2.0)
 
 
@@ -133,7 +158,7 @@ def test_the_command_shows_a_summary(
     assert (tmp_path / "out" / "out_schedule.trace").read_text().startswith("%EventDef")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_stops_both_sides(
     command_line: list[str], misbehaving: Callable[[str], str], tmp_path: Path, number: int
 ) -> None:

@@ -9,10 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exawatt.batsim import intervals
+from exawatt.batsim.clock import Clock
 from exawatt.batsim.external import External
 from exawatt.batsim.hosts import Hosts
 from exawatt.batsim.job_file import JobFile
-from exawatt.batsim.protocol import SchedulerError, encode
+from exawatt.batsim.machine import Machine
+from exawatt.batsim.outputs import Outputs
+from exawatt.batsim.protocol import SchedulerError, encode, parse_reply
 
 Message = dict[str, Any]
 Decisions = list[tuple[float, str, dict[str, Any]]]
@@ -257,6 +260,31 @@ def test_wrong_decisions_are_named(
 
 
 @pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (
+            {"alloc": "0-1", "mapping": {"0": "0", "1": "1"}},
+            r"has 2 entries, and job 'w0!0' has res\(=1\); pass one for each",
+        ),
+        (
+            {"alloc": "0-99999999999999999999999"},
+            r"alloc\(='0-9+'\) names hosts that do not exist; pass 0-3",
+        ),
+    ],
+)
+def test_wrong_allocations_are_named(
+    converse: Converse, make_jobs: MakeJobs, data: dict[str, Any], message: str
+) -> None:
+    execute = refused("EXECUTE_JOB", job_id="w0!0", **data)
+
+    def decide(message: Message) -> Decisions:
+        return execute(message) if message["events"][0]["type"] == "JOB_SUBMITTED" else []
+
+    with pytest.raises(SchedulerError, match=message):
+        converse(make_jobs((1.0, 1, "d1", None)), decide)
+
+
+@pytest.mark.parametrize(
     ("state", "message"), [("3", "host 0 .host0. has no pstate 3"), ("x", r"state\(='x'\)")]
 )
 def test_wrong_pstates_are_named(
@@ -271,6 +299,151 @@ def test_a_job_cannot_start_on_hosts_that_left(converse: Converse, make_jobs: Ma
     left = External(0.5, {"type": "event_machine_unavailable", "resources": "0"}, 1, False)
     with pytest.raises(SchedulerError, match="not idle: 0 unavailable"):
         converse(make_jobs((1.0, 1, "d1", None)), Greedy(), external=(left,))
+
+
+def external(at_s: float, resources: str, available: bool) -> External:
+    kind = "event_machine_available" if available else "event_machine_unavailable"
+    data = {"type": kind, "resources": resources}
+    return External(at_s, data, intervals.parse(resources), available)
+
+
+@pytest.mark.parametrize(
+    ("events", "message"),
+    [
+        (
+            [external(1, "0-1", False), external(2, "1-2", False)],
+            "event_machine_unavailable at 2 s: hosts 1 are unavailable already; let them return",
+        ),
+        (
+            [external(3, "2", True)],
+            "event_machine_available at 3 s: hosts 2 are available already; let them leave",
+        ),
+    ],
+)
+def test_hosts_leave_and_return_in_turns(
+    converse: Converse, make_jobs: MakeJobs, events: list[External], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        converse(make_jobs(), Greedy(), external=tuple(events))
+
+
+@pytest.mark.parametrize(
+    ("away_s", "back_s", "at_10", "at_end"),
+    [
+        # Host 3 falls asleep from 1 to 3, and wakes from 20 to 25.
+        (2.0, 0.0, "3 unavailable", "3 unavailable"),
+        (5.0, 0.0, "3 unavailable", "3 unavailable"),
+        (2.0, 2.5, "3 sleeping", "3 idle"),
+        (2.0, 4.0, "3 sleeping", "3 idle"),
+        (5.0, 6.0, "3 sleeping", "3 idle"),
+        (22.0, 0.0, "3 sleeping", "3 unavailable"),
+        (22.0, 26.0, "3 sleeping", "3 idle"),
+    ],
+)
+def test_hosts_leave_whatever_they_do(
+    four_hosts: Hosts, away_s: float, back_s: float, at_10: str, at_end: str
+) -> None:
+    clock = Clock()
+    machine = Machine(four_hosts, clock, Outputs(None, 4), energy=True)
+    states: list[str] = []
+
+    def wake() -> None:
+        if "unavailable" in machine.state_of(8):
+            with pytest.raises(ValueError, match="3 unavailable: cannot be set"):
+                machine.switch(8, 0, lambda: None)
+        else:
+            machine.switch(8, 0, lambda: None)
+
+    clock.sleep(1.0, lambda: machine.switch(8, 2, lambda: None))
+    clock.sleep(10.0, lambda: states.append(machine.state_of(8)))
+    clock.sleep(20.0, wake)
+    clock.sleep(away_s, lambda: machine.withdraw(8))
+    if back_s:
+        clock.sleep(back_s, lambda: machine.give_back(8))
+    while not clock.idle:
+        for due in clock.step():
+            due()
+        machine.settle()
+    assert [*states, machine.state_of(8)] == [at_10, at_end]
+
+
+def test_a_second_kill_is_passed_over(converse: Converse, make_jobs: MakeJobs) -> None:
+    greedy = Greedy()
+
+    def decide(message: Message) -> Decisions:
+        decisions, kill = greedy(message), {"job_ids": ["w0!0"]}
+        if decisions:
+            decisions += [(at_s, "KILL_JOB", kill) for at_s in (2.0, 2.0, 3.0)] + [(4.0, "NOW", {})]
+        return decisions
+
+    session = converse(make_jobs((1.0, 1, "d10", None)), decide)
+    assert [(at_s, data["job_ids"]) for at_s, data in session.of("JOB_KILLED")] == [(2.0, ["w0!0"])]
+    assert ends(session) == [(2.0, "w0!0", "KILLED", -1)]
+
+
+@pytest.mark.parametrize("alloc", ["0", "0-1", "0-3"])
+def test_shared_work_runs_on_any_number_of_hosts(
+    converse: Converse, make_jobs: MakeJobs, alloc: str
+) -> None:
+    def decide(message: Message) -> Decisions:
+        if message["events"][0]["type"] != "JOB_SUBMITTED":
+            return []
+        return [(message["now"], "EXECUTE_JOB", {"job_id": "w0!0", "alloc": alloc})]
+
+    total = {"type": "parallel_homogeneous_total", "cpu": 8e8}
+    session = converse(make_jobs((0.0, 2, "total", None), total=total), decide)
+    hosts = intervals.parse(alloc).bit_count()
+    assert ends(session) == [(8.0 / hosts, "w0!0", "SUCCESSFULLY", 0)]
+
+
+def test_a_job_larger_than_the_platform_is_named_at_the_deadlock(
+    converse: Converse, make_jobs: MakeJobs
+) -> None:
+    with pytest.raises(SchedulerError, match=r"Job w0!0 has res\(=5\), and the platform has 4"):
+        converse(make_jobs((1.0, 5, "d1", None)), Greedy())
+
+
+@pytest.mark.parametrize(("subtime_s", "waiting_s"), [(100.0, 0.0), (0.5, 0.5)])
+def test_a_job_is_not_submitted_before_it_is_registered(
+    converse: Converse, make_jobs: MakeJobs, subtime_s: float, waiting_s: float
+) -> None:
+    def decide(message: Message) -> Decisions:
+        if message["events"][0]["type"] != "JOB_SUBMITTED":
+            return []
+        job = {"subtime": subtime_s, "res": 1, "profile": "d1"}
+        return [
+            (1.0, "REJECT_JOB", {"job_id": "w0!0"}),
+            (1.0, "REGISTER_JOB", {"job_id": "w0!x", "job": job}),
+            (1.0, "EXECUTE_JOB", {"job_id": "w0!x", "alloc": "0"}),
+            (1.0, "NOTIFY", {"type": "registration_finished"}),
+        ]
+
+    session = converse(make_jobs((1.0, 1, "d1", None)), decide, enable_dynamic_jobs=True)
+    assert session.simulator.outputs.summary()["mean_waiting_time"] == waiting_s
+
+
+def test_a_registered_job_is_checked(converse: Converse, make_jobs: MakeJobs) -> None:
+    def decide(message: Message) -> Decisions:
+        again = {"type": "composed", "seq": ["s"]}
+        job = {"subtime": 0, "res": 1, "profile": "s"}
+        at_s, name = message["now"], {"workload_name": "w0", "profile_name": "s"}
+        return [
+            (at_s, "REGISTER_PROFILE", name | {"profile": again}),
+            (at_s, "REGISTER_JOB", {"job_id": "w0!x", "job": job}),
+        ]
+
+    with pytest.raises(SchedulerError, match="job 'w0!x': profile 's' has 's' in its seq"):
+        converse(make_jobs((1.0, 1, "d1", None)), decide, enable_dynamic_jobs=True)
+
+
+def test_deep_profiles_and_replies_are_one_error(converse: Converse, make_jobs: MakeJobs) -> None:
+    chain = {f"n{i}": {"type": "composed", "seq": [f"n{i + 1}"]} for i in range(2000)}
+    jobs = make_jobs((1.0, 1, "n0", None), **chain, n2000={"type": "delay", "delay": 1})
+    with pytest.raises(SchedulerError, match="job 'w0!0': profile 'n0' runs others nested too"):
+        converse(jobs, Greedy())
+    for text in ("[" * 100_000, '{"now": 0, "events": [' + "[" * 5000 + "]" * 5000 + "]}"):
+        with pytest.raises(SchedulerError, match=r"is no JSON object|has no timestamp"):
+            parse_reply(text, 0.0)
 
 
 def test_unfinished_registration_is_a_deadlock(converse: Converse, make_jobs: MakeJobs) -> None:

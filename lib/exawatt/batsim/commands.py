@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Annotated
 
@@ -210,7 +211,9 @@ def _bar(jobs: int | None) -> Iterator[Progress]:
 
 def _show(summary: Summary, output: Path, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(summary, indent=2))
+        # A job killed as it starts has an infinite slowdown, for which JSON has no number.
+        finite = {name: None if value == inf else value for name, value in summary.items()}
+        print(json.dumps(finite, indent=2))
         return
     shown = {
         name: f"{value:,.3f}" if isinstance(value, float) else value

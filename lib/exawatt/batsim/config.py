@@ -3,7 +3,6 @@
 import csv
 import json
 import shlex
-import shutil
 import socket
 import subprocess
 from contextlib import suppress
@@ -12,15 +11,17 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, Literal, Self, get_args
 
-from exawatt.batsim.hosts import MASTER_HOST, read_hosts
+from exawatt.batsim.files import read_text, write_text
+from exawatt.batsim.hosts import MASTER_HOST, Hosts, read_hosts
 from exawatt.batsim.job_file import read_job_file
 from exawatt.batsim.platform_xml import write_platform
 from exawatt.batsim.protocol import SchedulerError
 from exawatt.batsim.run import Progress, Summary, run, scheduler_process
 from exawatt.batsim.simulator import Options
-from exawatt.batsim.workload import write_workload
+from exawatt.batsim.workload import HOST_FLOPS, write_workload
 from exawatt.platform import Platform
 from exawatt.readers import load
+from exawatt.replay.policy import Policy
 from exawatt.workload import Workload
 
 #: Long enough to compile a policy.
@@ -38,7 +39,8 @@ class Config:
     trace : str
         Name of a trace, or a file of one.
     policy : str or dict
-        A policy's name, or its fields; see :class:`~exawatt.replay.policy.Policy`.
+        A policy's name, its JSON file beside the configuration, or its fields; see
+        :class:`~exawatt.replay.policy.Policy`.
     platform : str
         SimGrid XML of one host a processor, beside the configuration; when empty, hosts with the
         stand-in's watts.
@@ -125,17 +127,16 @@ def prepare(config: Config, output: Path) -> Prepared:
     )
     write_workload(trace, workload, config.profile)
     if config.platform:
-        shutil.copyfile(config.folder / config.platform, platform)
-        hosts = len(read_hosts(platform))
-        if hosts < trace.procs:
-            raise ValueError(
-                f"platform(={config.platform!r}) has {hosts} hosts, and {trace.name} was recorded "
-                f"on {trace.procs} processors; pass a platform of as many."
-            )
+        write_text(platform, read_text(config.folder / config.platform))
+        _refuse_platform(config, trace, read_hosts(platform))
     else:
         write_platform(Platform.uniform(nodes=trace.procs, procs=trace.procs), platform)
+    policy = config.policy
+    if isinstance(policy, str) and policy.endswith(".json"):
+        policy = str((config.folder / policy).resolve())
+    parsed = Policy.of(policy) if isinstance(policy, str) else Policy.from_values(policy)
     told = {
-        "policy": config.policy,
+        "policy": policy,
         "platform": str(platform.resolve()),
         "timezone": trace.timezone,
         "intensity": config.intensity or None,
@@ -145,7 +146,23 @@ def prepare(config: Config, output: Path) -> Prepared:
         json.dumps({name: value for name, value in told.items() if value is not None}, indent=2)
     )
     scheduler = f"pybatsim exawatt.batsim.scheduler -O {shlex.quote(str(options.resolve()))}"
-    return Prepared(workload, platform, scheduler, config.energy)
+    # Batsim lets hosts change their states only where energy counts.
+    energy = config.energy or parsed.sleep_after_s is not None
+    return Prepared(workload, platform, scheduler, energy)
+
+
+def _refuse_platform(config: Config, trace: Workload, hosts: Hosts) -> None:
+    if len(hosts) < trace.procs:
+        raise ValueError(
+            f"platform(={config.platform!r}) has {len(hosts)} hosts, and {trace.name} was recorded "
+            f"on {trace.procs} processors; pass a platform of as many."
+        )
+    speeds = {host.speeds_flops[host.pstate] for host in hosts} - {HOST_FLOPS}
+    if config.profile == "compute" and speeds:
+        raise ValueError(
+            f"platform(={config.platform!r}) has hosts of {min(speeds):g} flop/s; compute jobs are "
+            f"written for {HOST_FLOPS:g} flop/s. Pass such hosts, or profile 'delay'."
+        )
 
 
 def replay(

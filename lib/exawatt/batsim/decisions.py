@@ -7,6 +7,7 @@ from exawatt.batsim import intervals, jobs
 from exawatt.batsim.job_file import check_job
 from exawatt.batsim.jobs import Job
 from exawatt.batsim.machine import IDLE
+from exawatt.batsim.profiles import Parallel
 from exawatt.batsim.protocol import Decision, encode
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ def apply(simulator: "Simulator", decision: Decision) -> None:
         if type(error) is not ValueError:
             raise
         decision.refuse(str(error).rstrip("."))
+    except RecursionError:
+        decision.refuse("its data are nested too deeply; pass a flatter object")
 
 
 def _job(simulator: "Simulator", decision: Decision, identifier: str, *states: str) -> Job:
@@ -43,12 +46,13 @@ def _job(simulator: "Simulator", decision: Decision, identifier: str, *states: s
 
 def _hosts(simulator: "Simulator", decision: Decision, key: str) -> int:
     text = decision.text(key)
-    hosts = intervals.parse(text)
+    count = len(simulator.machine.hosts)
+    try:
+        hosts = intervals.parse(text, count)
+    except IndexError:
+        decision.refuse(f"{key}(={text!r}) names hosts that do not exist; pass 0-{count - 1}")
     if not hosts:
         decision.refuse(f"{key}(={text!r}) names no host")
-    if hosts & ~simulator.machine.every:
-        last = len(simulator.machine.hosts) - 1
-        decision.refuse(f"{key}(={text!r}) names hosts that do not exist; pass 0-{last}")
     return hosts
 
 
@@ -60,7 +64,7 @@ def _execute_job(simulator: "Simulator", decision: Decision) -> None:
             decision.refuse(f"{refused} is not supported")
     count = alloc.bit_count()
     mapping = decision.data.get("mapping")
-    if mapping is None and count != job.hosts:
+    if mapping is None and count != job.hosts and not _divisible(simulator, job):
         decision.refuse(
             f"job {job.id!r} needs {job.hosts} hosts, and alloc(={decision.text('alloc')!r}) "
             f"names {count}"
@@ -71,13 +75,24 @@ def _execute_job(simulator: "Simulator", decision: Decision) -> None:
             f"job {job.id!r} cannot start: of its hosts {decision.text('alloc')!r} are not idle: "
             f"{simulator.machine.state_of(taken)}"
         )
-    simulator.start(job, alloc, None if mapping is None else _mapped(decision, alloc))
+    simulator.start(job, alloc, None if mapping is None else _mapped(decision, job, alloc))
 
 
-def _mapped(decision: Decision, alloc: int) -> list[int]:
+def _divisible(simulator: "Simulator", job: Job) -> bool:
+    """Whether a job's work is shared among however many hosts it gets."""
+    profile = simulator.book[job.workload, job.profile]
+    return isinstance(profile, Parallel) and profile.total
+
+
+def _mapped(decision: Decision, job: Job, alloc: int) -> list[int]:
     """Host of each executor, where a mapping places them within the allocation."""
     hosts = list(intervals.members(alloc))
     mapping = decision.object("mapping")
+    if len(mapping) != job.hosts:
+        decision.refuse(
+            f"mapping(={mapping!r}) has {len(mapping)} entries, and job {job.id!r} has "
+            f"res(={job.hosts}); pass one for each executor, 0 to {job.hosts - 1}"
+        )
     try:
         return [hosts[int(mapping[str(executor)])] for executor in range(len(mapping))]
     except (KeyError, ValueError, IndexError, TypeError):
@@ -96,7 +111,12 @@ def _reject_job(simulator: "Simulator", decision: Decision) -> None:
 def _kill_job(simulator: "Simulator", decision: Decision) -> None:
     states = (jobs.RUNNING, *jobs.COMPLETED)
     group = [_job(simulator, decision, one, *states) for one in decision.texts("job_ids")]
-    simulator.kills.append(group)
+    # As in Batsim, a job is killed once: what was asked for before is passed over.
+    fresh = [job for job in dict.fromkeys(group) if not job.kill_requested]
+    for job in fresh:
+        job.kill_requested = True
+    if fresh:
+        simulator.kills.append(fresh)
 
 
 def _call_me_later(simulator: "Simulator", decision: Decision) -> None:
@@ -164,7 +184,9 @@ def _register_job(simulator: "Simulator", decision: Decision) -> None:
     if "!" not in identifier or identifier in simulator.jobs:
         decision.refuse(f"job_id(={identifier!r}) must be new, as 'workload!name'")
     job = Job(raw | {"id": identifier}, "")
-    simulator.book[job.workload, job.profile]
+    simulator.book.check_job(job.workload, job.id, job.profile, job.hosts)
+    # It is not submitted before it exists: a subtime yet to come counts as now.
+    job.submit_s = min(job.submit_s, simulator.clock.now_s)
     simulator.jobs[identifier] = job
     simulator.submit(job, announce=simulator.options.acknowledge_dynamic_jobs)
 

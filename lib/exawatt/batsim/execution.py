@@ -105,6 +105,11 @@ class Execution:
             next(self._steps)
         except StopIteration as end:
             self._site.end(self.job, end.value)
+        except RecursionError:
+            raise ValueError(
+                f"job {self.job.id!r}: profile {self.job.profile!r} runs others nested too "
+                "deeply; let it name fewer of them in one another."
+            ) from None
 
     def stop(self) -> None:
         """Leave off where it is, for good."""

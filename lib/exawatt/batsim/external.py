@@ -1,6 +1,7 @@
 """External events: hosts that leave and return, and whatever else a scheduler is to be told."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,9 +60,38 @@ def read_events(
             continue
         try:
             events.append(_event(json.loads(line), hosts, forward_unknown))
+        except RecursionError:
+            raise ValueError(f"{path}, line {i}: {line[:60]!r} is nested too deeply.") from None
         except ValueError as error:
             raise ValueError(f"{path}, line {i}: {error}.") from None
     return tuple(sorted(events, key=lambda one: one.timestamp_s))
+
+
+def check_events(events: Iterable[External]) -> None:
+    """Refuse events by which hosts leave that are away, or return that are there.
+
+    Parameters
+    ----------
+    events : iterable of External
+        In order of time.
+
+    Raises
+    ------
+    ValueError
+        They do; the message names the hosts and the time.
+    """
+    away = 0
+    for one in events:
+        if one.available is None:
+            continue
+        wrong = one.hosts & (~away if one.available else away)
+        if wrong:
+            state, other = ("available", "leave") if one.available else ("unavailable", "return")
+            raise ValueError(
+                f"external event {one.data.get('type')} at {one.timestamp_s} s: hosts "
+                f"{intervals.text(wrong)} are {state} already; let them {other} first."
+            )
+        away ^= one.hosts
 
 
 def _event(raw: Any, hosts: int, forward_unknown: bool) -> External:
@@ -79,8 +109,11 @@ def _event(raw: Any, hosts: int, forward_unknown: bool) -> External:
     resources = raw.get("resources")
     if not isinstance(resources, str):
         raise ValueError(f"resources(={resources!r}) must be a text such as '0-3 7'")
-    bits = intervals.parse(resources)
-    if not bits or bits >> hosts:
+    try:
+        bits = intervals.parse(resources, hosts)
+    except IndexError:
+        bits = 0
+    if not bits:
         raise ValueError(f"resources(={resources!r}) must name some of the hosts 0-{hosts - 1}")
     told = {"type": kind, "resources": intervals.text(bits)}
     return External(timestamp_s, told, bits, _KINDS[kind])

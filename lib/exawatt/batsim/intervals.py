@@ -7,25 +7,42 @@ lets the simulator keep up with a scheduler that answers ten thousand messages a
 from collections.abc import Iterator
 from functools import lru_cache
 
+MOST = 1 << 24
+"""More hosts than any platform has."""
+_DIGITS = 60
+
 
 @lru_cache(maxsize=4096)
-def parse(text: str) -> int:
+def parse(text: str, most: int = MOST) -> int:
     """Hosts named by intervals such as ``"0-3 7"``, as bits.
+
+    Parameters
+    ----------
+    text : str
+        The intervals.
+    most : int
+        How many hosts there are.
 
     Raises
     ------
     ValueError
         The text holds what is no interval, or names a host twice.
+    IndexError
+        It names hosts that do not exist.
     """
     hosts = 0
     for part in text.split():
         first, dash, last = part.partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()):
             raise ValueError(f"{part!r} is no interval; pass hosts as in '0-3 7'.")
+        if len(first) > _DIGITS or len(last) > _DIGITS:
+            raise IndexError(f"{part[:60]!r} names hosts that do not exist; pass 0-{most - 1}.")
         low = int(first)
         high = int(last) if dash else low
         if high < low:
             raise ValueError(f"interval {part!r} runs backwards; pass '{high}-{low}'.")
+        if high >= most:
+            raise IndexError(f"{part!r} names hosts that do not exist; pass 0-{most - 1}.")
         bits = ((1 << (high - low + 1)) - 1) << low
         if hosts & bits:
             raise ValueError(f"{part!r} of {text!r} names a host twice.")

@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from exawatt.batsim.files import read_text
-from exawatt.batsim.profiles import number, parse_profile
+from exawatt.batsim.profiles import Book, check_sequences, number
+
+WORKLOAD = "w0"
+"""Name of the workload in job identifiers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,17 +40,33 @@ class JobFile:
 
     def __post_init__(self) -> None:
         """Check every job against its profile."""
-        read = {name: parse_profile(name, raw) for name, raw in self.profiles.items()}
+        book = Book({WORKLOAD: self.profiles})
+        check_sequences(self.profiles, lambda name: book[WORKLOAD, name])
         if not isinstance(self.hosts, int) or self.hosts < 1:
             raise ValueError(f"nb_res(={self.hosts!r}) must be a whole number, at least 1.")
-        seen = set()
+        seen: dict[str, Any] = {}
+        sizes = set()
         for job in self.jobs:
             check_job(job)
-            if job["profile"] not in read:
-                raise ValueError(f"job {job['id']!r} has an unknown profile(={job['profile']!r}).")
-            if str(job["id"]) in seen:
-                raise ValueError(f"two jobs have id {job['id']!r}; each needs its own.")
-            seen.add(str(job["id"]))
+            identifier, profile, size = job["id"], job["profile"], job["res"]
+            if profile not in self.profiles:
+                raise ValueError(f"job {identifier!r} has an unknown profile(={profile!r}).")
+            if (profile, size) not in sizes:
+                book.check_job(WORKLOAD, identifier, profile, size)
+                sizes.add((profile, size))
+            workload, separator, name = str(identifier).rpartition("!")
+            if separator and workload != WORKLOAD:
+                raise ValueError(
+                    f"job {identifier!r} is of workload {workload!r}; pass {name!r}, or "
+                    f"'{WORKLOAD}!{name}'."
+                )
+            if name in seen:
+                raise ValueError(
+                    f"two jobs have id {seen[name]!r}"
+                    + ("" if seen[name] == identifier else f" and {identifier!r}, the same job")
+                    + "; each needs its own."
+                )
+            seen[name] = identifier
 
 
 def check_job(job: Any) -> None:
@@ -55,6 +74,8 @@ def check_job(job: Any) -> None:
     if not isinstance(job, dict) or "id" not in job:
         raise ValueError(f"job {job!r} is no object with an id.")
     try:
+        if isinstance(job["id"], bool) or not isinstance(job["id"], int | str) or job["id"] == "":
+            raise ValueError("has no such id; it must be a text or a whole number")
         number(job, "subtime")
         if job.get("walltime", -1) != -1 and number(job, "walltime") == 0:
             raise ValueError(
@@ -91,5 +112,7 @@ def read_job_file(path: Path | str) -> JobFile:
             str(path),
             content.get("exawatt"),
         )
+    except RecursionError:
+        raise ValueError(f"{path}: it is nested too deeply to be a workload.") from None
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None

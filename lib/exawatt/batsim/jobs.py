@@ -42,6 +42,7 @@ class Job:
         "hosts",
         "id",
         "inbox",
+        "kill_requested",
         "metadata",
         "name",
         "profile",
@@ -73,5 +74,6 @@ class Job:
         self.before_j = _NOTHING_J
         self.energy_j = -1.0
         self.metadata = ""
+        self.kill_requested = False
         self.inbox: list[Any] = []
         self.execution: Execution | None = None

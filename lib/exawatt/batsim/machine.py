@@ -69,6 +69,8 @@ class Machine:
         self._clock = clock
         self._recorder = recorder
         self._withdrawn = 0
+        self._asleep = 0
+        """Of the unavailable hosts, those that sleep."""
         self._arrived: list[tuple[int, str, str]] = []
         self._acknowledged: list[tuple[int, int]] = []
         if energy:
@@ -92,11 +94,7 @@ class Machine:
 
     def end(self, hosts: int) -> None:
         """Hosts are given back by a job."""
-        withdrawn = hosts & self._withdrawn
-        self._withdrawn &= ~hosts
-        self._move(hosts & ~withdrawn, COMPUTING, IDLE)
-        if withdrawn:
-            self._move(withdrawn, COMPUTING, UNAVAILABLE)
+        self._arrive(hosts, COMPUTING, IDLE)
         self._after_job("e")
 
     def load(self, execution: Execution) -> None:
@@ -112,19 +110,25 @@ class Machine:
             self.meter.set_load(host, load, self._clock.now_s)
 
     def withdraw(self, hosts: int) -> None:
-        """Make idle hosts unavailable, and those of a job once it is over; others stay asleep."""
-        self._withdrawn |= hosts & self.in_state[COMPUTING]
-        idle = hosts & self.in_state[IDLE]
-        if idle:
-            self._move(idle, IDLE, UNAVAILABLE)
+        """Make hosts unavailable: at once, or when their job or their transition is over."""
+        self._withdrawn |= hosts
+        at_once = [(hosts & self.in_state[state], state) for state in (IDLE, SLEEPING)]
+        for group, state in at_once:
+            if group:
+                self._arrive(group, state, state)
+        if any(group for group, _ in at_once):
             self._recorder.hosts_changed(self._clock.now_s)
 
     def give_back(self, hosts: int) -> None:
-        """Make hosts available again."""
+        """Make hosts available again, asleep if they were."""
         self._withdrawn &= ~hosts
         unavailable = hosts & self.in_state[UNAVAILABLE]
+        asleep = unavailable & self._asleep
+        self._asleep &= ~asleep
+        for group, state in ((unavailable & ~asleep, IDLE), (asleep, SLEEPING)):
+            if group:
+                self._move(group, UNAVAILABLE, state)
         if unavailable:
-            self._move(unavailable, UNAVAILABLE, IDLE)
             self._recorder.hosts_changed(self._clock.now_s)
 
     def switch(self, hosts: int, pstate: int, done: Callable[[], None]) -> None:
@@ -175,7 +179,7 @@ class Machine:
         of all transitions change their state, and then each transition is written down.
         """
         for group, old, new in self._arrived:
-            self._move(group, old, new)
+            self._arrive(group, old, new)
         for hosts, pstate in self._acknowledged:
             self._after_switch(hosts, pstate)
         self._arrived.clear()
@@ -232,6 +236,16 @@ class Machine:
             self.pstates[h] = pstate
             if self.meter is not None and not self.in_state[COMPUTING] >> h & 1:
                 self.meter.set_load(h, 0.0, self._clock.now_s)
+
+    def _arrive(self, hosts: int, old: str, new: str) -> None:
+        """Move hosts to a state, but those that an event withdrew become unavailable."""
+        withdrawn = hosts & self._withdrawn
+        if withdrawn != hosts:
+            self._move(hosts & ~withdrawn, old, new)
+        if withdrawn:
+            self._move(withdrawn, old, UNAVAILABLE)
+            if new == SLEEPING:
+                self._asleep |= withdrawn
 
     def _move(self, hosts: int, old: str, new: str) -> None:
         self.in_state[old] &= ~hosts

@@ -24,6 +24,14 @@ JOBS_HEADER = (
 ENERGY_HEADER = "time,energy,event_type,wattmin,epower\n"
 PSTATES_HEADER = "time,machine_id,new_pstate\n"
 STATES_HEADER = "time,nb_sleeping,nb_switching_on,nb_switching_off,nb_idle,nb_computing\n"
+_NAMES = (
+    "jobs.csv",
+    "schedule.csv",
+    "machine_states.csv",
+    "consumed_energy.csv",
+    "pstate_changes.csv",
+    "schedule.trace",
+)
 _COLUMNS = (
     machine.SLEEPING,
     machine.SWITCHING_ON,
@@ -76,17 +84,9 @@ class Outputs:
         scheduler was asked [s]; kept by the transport."""
         self._notes: list[tuple[Any, ...]] = []
         self._folder = folder
+        self._energy, self._trace = energy, trace
         self._files: dict[str, TextIO] = {}
         self._paje: Paje | None = None
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._open("jobs.csv", JOBS_HEADER)
-            self._open("machine_states.csv", STATES_HEADER)
-            if energy:
-                self._open("consumed_energy.csv", ENERGY_HEADER)
-                self._open("pstate_changes.csv", PSTATES_HEADER)
-            if trace:
-                self._paje = Paje(self._open("schedule.trace", ""), hosts)
         self._since_s = [0.0] * hosts
         self._counts = dict.fromkeys(machine.STATES, 0) | {machine.IDLE: hosts}
         self._spent_s = dict.fromkeys(machine.STATES, 0.0)
@@ -96,7 +96,18 @@ class Outputs:
         self._summary = _Summary()
 
     def __enter__(self) -> Self:
-        """Use as a context manager, which closes the files."""
+        """Begin the files; those of an earlier simulation go, also where none takes their place."""
+        if self._folder is not None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            for name in _NAMES:
+                (self._folder / f"out_{name}").unlink(missing_ok=True)
+            self._open("jobs.csv", JOBS_HEADER)
+            self._open("machine_states.csv", STATES_HEADER)
+            if self._energy:
+                self._open("consumed_energy.csv", ENERGY_HEADER)
+                self._open("pstate_changes.csv", PSTATES_HEADER)
+            if self._trace:
+                self._paje = Paje(self._open("schedule.trace", ""), self.hosts)
         return self
 
     def __exit__(

@@ -1,6 +1,7 @@
 """Profiles: what a job does once it runs, as Batsim's workloads describe it."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -105,11 +106,103 @@ class Book:
         profile = self._read.get(key)
         if profile is None:
             workload, name = key
-            raw = self.raw.get(workload, {}).get(name)
-            if raw is None:
+            known = self.raw.get(workload, {})
+            if name not in known:
                 raise ValueError(f"workload {workload!r} has no profile {name!r}.")
-            profile = self._read[key] = parse_profile(name, raw)
+            profile = self._read[key] = parse_profile(name, known[name])
         return profile
+
+    def check_job(self, workload: str, identifier: Any, name: str, hosts: int) -> None:
+        """Refuse a job whose profile, or one that it leads to, it cannot run.
+
+        Raises
+        ------
+        ValueError
+            The message names the job and the profile.
+        """
+
+        def find(name: str) -> Profile:
+            return self[workload, name]
+
+        try:
+            check_sequences([name], find)
+            check_executors(name, find, hosts)
+        except ValueError as error:
+            raise ValueError(f"job {identifier!r}: {error}") from None
+
+
+def named_by(profile: Profile) -> tuple[str, ...]:
+    """Names of the profiles that a profile may go on with."""
+    match profile:
+        case Composed(sequence):
+            return tuple(dict.fromkeys(sequence))
+        case Receive():
+            names = (profile.success, profile.failure, profile.timeout)
+            return tuple(name for name in names if name)
+    return ()
+
+
+def check_sequences(names: Iterable[str], find: Callable[[str], Profile]) -> None:
+    """Refuse profiles that name unknown ones, or whose sequences lead back to themselves.
+
+    Raises
+    ------
+    ValueError
+        They do; the message names the profiles.
+    """
+    known: set[str] = set()
+    for start in names:
+        if start in known:
+            continue
+        path = {start: list(named_by(find(start)))}
+        while path:
+            name = next(reversed(path))
+            if not path[name]:
+                known.add(name)
+                del path[name]
+                continue
+            follower = path[name].pop()
+            try:
+                following = named_by(find(follower))
+            except ValueError as error:
+                raise ValueError(f"profile {name!r} names {follower!r}: {error}") from None
+            if follower not in path:
+                if follower not in known:
+                    path[follower] = list(following)
+                continue
+            # A job that goes on by its messages may come back: each turn takes a message.
+            cycle = list(path)[list(path).index(follower) :]
+            if all(isinstance(find(one), Composed) for one in cycle):
+                way = " > ".join([*cycle, follower])
+                raise ValueError(
+                    f"profile {name!r} has {follower!r} in its seq, which never ends: {way}; "
+                    "pass repeat instead."
+                )
+
+
+def check_executors(name: str, find: Callable[[str], Profile], hosts: int) -> None:
+    """Refuse a profile that leads to one written for another number of executors.
+
+    Raises
+    ------
+    ValueError
+        It does; the message names the profile.
+    """
+    seen, waiting = {name}, [name]
+    while waiting:
+        one = waiting.pop()
+        profile = find(one)
+        if isinstance(profile, Parallel):
+            try:
+                profile.flops_of(hosts)
+            except ValueError:
+                raise ValueError(
+                    f"profile {one!r} has cpu for {len(profile.flops)} executors, and "
+                    f"res(={hosts}); pass a list of {hosts}."
+                ) from None
+        fresh = [other for other in named_by(profile) if other not in seen]
+        seen.update(fresh)
+        waiting += fresh
 
 
 def parse_profile(name: str, raw: Any) -> Profile:
@@ -201,6 +294,12 @@ def _receive(raw: Mapping[str, Any]) -> Receive:
     for key in ("regex", "success", "failure", "timeout"):
         if not isinstance(raw.get(key, ""), str):
             raise ValueError(f"has {key}(={raw[key]!r}); it must be a text")
+    try:
+        re.compile(raw.get("regex", ""))
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(
+            f"has regex(={raw['regex'][:60]!r}); it must be a regular expression: {error}"
+        ) from None
     return Receive(
         raw.get("regex", ".*"),
         raw.get("success", ""),

@@ -115,7 +115,7 @@ def parse_reply(text: str | bytes, now_s: float) -> tuple[float, list[Decision]]
     try:
         reply = json.loads(text if isinstance(text, str) else text.decode())
         end_s, raw = reply["now"], reply["events"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise SchedulerError(
             f"the reply {_short(text)} is no JSON object with 'now' and 'events'."
         ) from None
@@ -133,5 +133,8 @@ def parse_reply(text: str | bytes, now_s: float) -> tuple[float, list[Decision]]
 
 
 def _short(value: Any) -> str:
-    text = repr(value.decode(errors="replace") if isinstance(value, bytes) else value)
+    try:
+        text = repr(value.decode(errors="replace") if isinstance(value, bytes) else value)
+    except RecursionError:
+        text = f"a {type(value).__name__} nested too deeply"
     return text if len(text) <= 100 else f"{text[:97]}..."

@@ -12,7 +12,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from exawatt.batsim.hosts import Hosts
+from exawatt.batsim.hosts import Hosts, read_hosts
 from exawatt.batsim.job_file import read_job_file
 from exawatt.batsim.outputs import Outputs
 from exawatt.batsim.simulator import Options, Simulator
@@ -49,23 +49,28 @@ def recorded_runs(folder: Path) -> list[Path]:
     return sorted(path.parent for path in (folder / "runs").glob(f"*/{TRANSCRIPT}"))
 
 
-def compare_run(run: Path, hosts: Hosts) -> Conformance:
+def compare_run(run: Path) -> Conformance:
     """Feed the simulator with a recorded run's replies, and compare what it says and writes.
 
     Parameters
     ----------
     run : Path
         Folder of a transcript, one JSON object ``{"b": message, "s": reply}`` a line, and of
-        Batsim's output files; its workload lies where the first message says, from two folders
-        above on.
-    hosts : Hosts
-        The platform that it ran on.
+        Batsim's output files. From two folders above on, its workload lies where the first
+        message says, and its platform is the one in ``platforms/`` with the hosts of that message.
+
+    Raises
+    ------
+    ValueError
+        There is no such platform.
     """
     with gzip.open(run / TRANSCRIPT, "rt", encoding="utf-8") as file:
         exchanges = [json.loads(line) for line in file]
     greeting = exchanges[0]["b"]["events"][0]["data"]
     [path] = greeting.pop("workloads").values()
-    jobs = read_job_file(run.parents[1] / f"{path}.gz")
+    place = run.parents[1]
+    jobs = read_job_file(place / path if (place / path).exists() else place / f"{path}.gz")
+    hosts = _platform(place, greeting["compute_resources"])
     options = Options(energy=(run / "out_consumed_energy.csv.gz").exists())
     with tempfile.TemporaryDirectory() as name:
         output = Path(name)
@@ -84,6 +89,16 @@ def compare_run(run: Path, hosts: Hosts) -> Conformance:
             rows[table.stem] = len(theirs)
             same_rows[table.stem] = sum(map(_equal, theirs, ours)) * (len(theirs) == len(ours))
     return Conformance(len(exchanges), same, rows, same_rows, seconds)
+
+
+def _platform(place: Path, resources: list[dict[str, Any]]) -> Hosts:
+    """Platform whose hosts have the names and properties that Batsim told of."""
+    wanted = [one["properties"] | {"name": one["name"], "role": ""} for one in resources]
+    for path in sorted((place / "platforms").glob("*.xml*")):
+        hosts = read_hosts(path)
+        if [host.properties | {"name": host.name, "role": ""} for host in hosts] == wanted:
+            return hosts
+    raise ValueError(f"{place / 'platforms'} has no platform with the hosts of the recorded run.")
 
 
 def _messages(simulator: Simulator, exchanges: list[dict[str, Any]]) -> Iterator[str]:

@@ -1,11 +1,13 @@
 """Run a simulation against a scheduler over ZeroMQ, and the scheduler's process with it."""
 
+import json
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from math import inf
@@ -26,7 +28,10 @@ DEFAULT_ENDPOINT = "tcp://localhost:28000"
 DEFAULT_TIMEOUT_S = 60.0
 _LOOK_MS = 250
 _PROGRESS_EVERY = 256
+# Files are written for many messages at once, which takes half the time of one by one.
+_WORK_EVERY = 128
 _GRACE_S = 3.0
+_END_S = 10.0
 
 Summary = dict[str, str | int | float]
 Progress = Callable[[int, float], None]
@@ -79,21 +84,39 @@ def run(
     """
     with (
         tempfile.TemporaryDirectory(prefix="exawatt-") as folder,
-        _outputs(output, hosts, options, trace) as outputs,
         scheduler_process(
             scheduler, f"ipc://{folder}/socket", Path(folder) / "log", timeout_s
         ) as process,
     ):
         log = Path(folder) / "log"
+        outputs = _outputs(output, hosts, options, trace)
+        simulator = Simulator(workload, hosts, options, outputs, external)
         try:
-            simulator = Simulator(workload, hosts, options, outputs, external)
-            _converse(simulator, f"ipc://{folder}/socket", timeout_s, process, log, progress)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(timeout_s)
+            with outputs:
+                _converse(simulator, f"ipc://{folder}/socket", timeout_s, process, log, progress)
+            _await_end(process, log, timeout_s)
         finally:
-            if output is not None:
+            if output is not None and output.is_dir():
                 shutil.copyfile(log, output / "scheduler.log")
     return outputs.summary()
+
+
+def _await_end(process: "subprocess.Popen[bytes]", log: Path, timeout_s: float) -> None:
+    """Let the scheduler end; warn if it does not, or not well: the schedule is complete anyway."""
+    try:
+        status = process.wait(min(timeout_s, _END_S))
+    except subprocess.TimeoutExpired:
+        warnings.warn(
+            f"the scheduler did not end within {min(timeout_s, _END_S):g} s of the simulation and "
+            "is stopped.",
+            stacklevel=3,
+        )
+        return
+    if status:
+        warnings.warn(
+            f"the scheduler ended with status {status} after the simulation{_last_words(log)}.",
+            stacklevel=3,
+        )
 
 
 def serve(
@@ -112,8 +135,9 @@ def serve(
 
     The scheduler need not be there yet: the first message waits for it, up to `timeout_s`.
     """
-    with _outputs(output, hosts, options, trace) as outputs:
-        simulator = Simulator(workload, hosts, options, outputs, external)
+    outputs = _outputs(output, hosts, options, trace)
+    simulator = Simulator(workload, hosts, options, outputs, external)
+    with _stopped_as_interrupted(), outputs:
         _converse(simulator, endpoint, timeout_s, None, None, progress)
     return outputs.summary()
 
@@ -137,8 +161,9 @@ def _converse(
         while message is not None:
             socket.send_string(message)
             sent_s = perf_counter()
-            simulator.work()
             count += 1
+            if count % _WORK_EVERY == 0:
+                simulator.work()
             if progress is not None and count % _PROGRESS_EVERY == 0:
                 progress(outputs.ended_jobs, simulator.clock.now_s)
             try:
@@ -194,7 +219,12 @@ def _wait(
 
 
 def _named(message: str) -> str:
-    return message if len(message) <= 200 else f"{message[:197]}..."
+    """Time of a message and what it tells of first."""
+    read = json.loads(message)
+    first, more = read["events"][0], len(read["events"]) - 1
+    about = f" of {first['data']['job_id']}" if "job_id" in first["data"] else ""
+    and_more = f" and {more} more" if more else ""
+    return f"the message of {read['now']:g} s, {first['type']}{about}{and_more}"
 
 
 def _last_words(log: Path | None) -> str:
@@ -223,7 +253,7 @@ def scheduler_process(
                 f"scheduler(={scheduler!r}) cannot be started: {error.strerror}; pass a command "
                 "such as 'pybatsim easyBackfill'."
             ) from None
-    with _terminated_as_interrupted():
+    with _stopped_as_interrupted():
         try:
             yield process
         finally:
@@ -231,7 +261,10 @@ def scheduler_process(
 
 
 def _command(scheduler: str, endpoint: str, timeout_s: float) -> list[str]:
-    words = shlex.split(scheduler)
+    try:
+        words = shlex.split(scheduler)
+    except ValueError as error:
+        raise SchedulerError(f"scheduler(={scheduler!r}) is no command: {error}.") from None
     if not words:
         raise SchedulerError("scheduler(='') is empty; pass for example 'pybatsim easyBackfill'.")
     beside = Path(sys.executable).parent / words[0]
@@ -259,18 +292,20 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
 
 
 @contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """Let SIGTERM unwind the stack as Ctrl-C does, where signals can be handled at all."""
+def _stopped_as_interrupted() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP unwind the stack as Ctrl-C does, where signals can be handled."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
+    numbers = (signal.SIGTERM, signal.SIGHUP)
     try:
-        before = signal.signal(signal.SIGTERM, interrupt)
+        before = [signal.signal(number, interrupt) for number in numbers]
     except ValueError:  # not the main thread
         yield
         return
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

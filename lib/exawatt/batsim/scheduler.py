@@ -112,8 +112,8 @@ class Scheduler(BatsimScheduler):
     def onNotifyEventMachineUnavailable(self, machines: ProcSet) -> None:
         """Refuse: a replay knows no broken hosts."""
         raise ValueError(
-            f"hosts {machines} became unavailable, which {self.policy.name} knows nothing of; run "
-            "it without external events."
+            f"hosts {machines} come and go, which {self.policy.name} knows nothing of; run it "
+            "without external events."
         )
 
     onNotifyEventMachineAvailable = onNotifyEventMachineUnavailable

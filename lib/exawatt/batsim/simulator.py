@@ -17,10 +17,10 @@ from exawatt.batsim import intervals, jobs
 from exawatt.batsim.clock import Clock
 from exawatt.batsim.decisions import apply
 from exawatt.batsim.execution import Execution
-from exawatt.batsim.external import External
+from exawatt.batsim.external import External, check_events
 from exawatt.batsim.greeting import greeting
 from exawatt.batsim.hosts import Hosts
-from exawatt.batsim.job_file import JobFile
+from exawatt.batsim.job_file import WORKLOAD, JobFile
 from exawatt.batsim.jobs import Job
 from exawatt.batsim.machine import Machine
 from exawatt.batsim.outputs import Outputs
@@ -34,12 +34,10 @@ from exawatt.batsim.protocol import (
     parse_reply,
 )
 
-_PREPARED = 4
-"""Submissions that are made ready while the scheduler thinks."""
+_PREPARED = 256
+"""Submissions that are made ready while the scheduler thinks: one for each message between two
+calls of :meth:`Simulator.work`, and as many to spare."""
 _NO_ENERGY = np.longdouble(0)
-
-WORKLOAD = "w0"
-"""Name of the workload in job identifiers."""
 
 
 @dataclass(frozen=True)
@@ -182,11 +180,18 @@ class Simulator:
 
     def _deadlock(self) -> str:
         now_s = self.clock.now_s
-        waiting = [job.id for job in self.jobs.values() if job.state == jobs.SUBMITTED]
+        waiting = [job for job in self.jobs.values() if job.state == jobs.SUBMITTED]
         if waiting:
+            hosts = len(self.machine.hosts)
+            large = [
+                f" Job {job.id} has res(={job.hosts}), and the platform has {hosts} hosts; "
+                "pass a larger platform."
+                for job in waiting
+                if job.hosts > hosts
+            ]
             return (
-                f"deadlock at {now_s} s: {len(waiting)} jobs wait (the first is {waiting[0]}), "
-                "nothing runs, and the scheduler asked for no call."
+                f"deadlock at {now_s} s: {len(waiting)} jobs wait (the first is {waiting[0].id}), "
+                "nothing runs, and the scheduler asked for no call." + "".join(large[:1])
             )
         if self.open_jobs:
             return f"deadlock at {now_s} s: running jobs wait for messages that nobody will send."
@@ -261,6 +266,7 @@ class Simulator:
                 job.announcement = self._announcement(job)
 
     def _begin_external(self, external: tuple[External, ...]) -> None:
+        check_events(external)
         self._external = deque(external)
         self._submitters += 1
         self._next.append(self._happen)

@@ -53,4 +53,6 @@ while True:
     if message["events"][0]["type"] == "SIMULATION_ENDS":
         if how == "stay":
             time.sleep(600)
+        if how == "end":
+            sys.exit("no strength in the end")
         break
