@@ -1,7 +1,8 @@
 """The simulator's rules, by hand, and what holds for any scheduler."""
 
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -436,6 +437,16 @@ def test_a_registered_job_is_checked(converse: Converse, make_jobs: MakeJobs) ->
         converse(make_jobs((1.0, 1, "d1", None)), decide, enable_dynamic_jobs=True)
 
 
+@pytest.fixture
+def usual_recursion_limit() -> Iterator[None]:
+    """Recurse as deep as Python does by itself: pybatsim, where it was imported, allows more."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(1000)
+    yield
+    sys.setrecursionlimit(before)
+
+
+@pytest.mark.usefixtures("usual_recursion_limit")
 def test_deep_profiles_and_replies_are_one_error(converse: Converse, make_jobs: MakeJobs) -> None:
     chain = {f"n{i}": {"type": "composed", "seq": [f"n{i + 1}"]} for i in range(2000)}
     jobs = make_jobs((1.0, 1, "n0", None), **chain, n2000={"type": "delay", "delay": 1})
