@@ -174,7 +174,14 @@ def test_a_policy_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         ew.Policy.of(str(tmp_path / "mine.json"))
 
 
-@pytest.mark.parametrize("policy", [None, 3, {"order": "sjf"}])
+def test_a_policy_of_an_object_is_the_one_of_its_file(tmp_path: Path) -> None:
+    values = {"order": "sjf", "backfill": "easy"}
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps(values))
+    assert ew.Policy.of(values) == ew.Policy.of(path) == ew.Policy(order="sjf", backfill="easy")
+
+
+@pytest.mark.parametrize("policy", [None, 3, ["sjf"]])
 def test_what_is_no_policy_is_refused(policy: object) -> None:
     with pytest.raises(ValueError, match=r"policy\(=.*\) must be a name such as 'easy'"):
         ew.Policy.of(policy)  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -88,13 +89,7 @@ def kth(reference: Path) -> Callable[[int], ew.Workload]:
     whole = ew.load("KTH-SP2")
 
     def first(n_jobs: int) -> ew.Workload:
-        return ew.Workload(
-            whole.jobs.iloc[:n_jobs],
-            procs=whole.procs,
-            name=whole.name,
-            start=whole.start,
-            timezone=whole.timezone,
-        )
+        return replace(whole, jobs=whole.jobs.iloc[:n_jobs])
 
     return first
 

@@ -2,9 +2,9 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
 from math import inf
 from pathlib import Path
 from typing import Annotated
@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
-from exawatt.batsim.external import External, read_events
-from exawatt.batsim.hosts import MASTER_HOST, Hosts, read_hosts
-from exawatt.batsim.job_file import JobFile, read_job_file
+from exawatt.batsim.external import read_events
+from exawatt.batsim.hosts import MASTER_HOST, read_hosts
+from exawatt.batsim.job_file import read_job_file
 from exawatt.batsim.run import DEFAULT_ENDPOINT, DEFAULT_TIMEOUT_S, Progress, Summary
 from exawatt.batsim.run import run as run_both
 from exawatt.batsim.run import serve as serve_one
@@ -61,14 +61,6 @@ Timeout = Annotated[float, typer.Option(min=0.1, help="Longest wait for one repl
 NoTrace = Annotated[bool, typer.Option("--disable-schedule-tracing", help="Write no Pajé trace.")]
 
 
-@dataclass(frozen=True)
-class _Inputs:
-    workload: JobFile
-    hosts: Hosts
-    options: Options
-    external: tuple[External, ...] | None
-
-
 @batsim.command("run")
 @plainly
 def batsim_run(
@@ -100,20 +92,11 @@ def batsim_run(
         forward_profiles_on_submission,
         forward_unknown_events,
     )
-    inputs = _read(workload, platform, master_host, events, options)
-    with _bar(len(inputs.workload.jobs)) as progress:
-        summary = run_both(
-            inputs.workload,
-            inputs.hosts,
-            scheduler,
-            output,
-            options,
-            external=inputs.external,
-            timeout_s=timeout,
-            trace=not disable_schedule_tracing,
-            progress=progress,
-        )
-    _show(summary, output, as_json)
+    trace = not disable_schedule_tracing
+    simulate = partial(run_both, options=options, timeout_s=timeout, trace=trace)
+    _simulate(
+        simulate, scheduler, workload, platform, master_host, events, output, options, as_json
+    )
 
 
 @batsim.command("serve")
@@ -144,20 +127,9 @@ def batsim_serve(
         forward_profiles_on_submission,
         forward_unknown_events,
     )
-    inputs = _read(workload, platform, master_host, events, options)
-    with _bar(len(inputs.workload.jobs)) as progress:
-        summary = serve_one(
-            inputs.workload,
-            inputs.hosts,
-            endpoint,
-            output,
-            options,
-            external=inputs.external,
-            timeout_s=timeout,
-            trace=not disable_schedule_tracing,
-            progress=progress,
-        )
-    _show(summary, output, as_json)
+    trace = not disable_schedule_tracing
+    simulate = partial(serve_one, options=options, timeout_s=timeout, trace=trace)
+    _simulate(simulate, endpoint, workload, platform, master_host, events, output, options, as_json)
 
 
 @batsim.command("replay")
@@ -184,14 +156,26 @@ def batsim_replay(
     _show(summary, folder, as_json)
 
 
-def _read(
-    workload: Path, platform: Path, master_host: str, events: Path | None, options: Options
-) -> _Inputs:
+def _simulate(
+    simulate: Callable[..., Summary],
+    other_side: str,
+    workload: Path,
+    platform: Path,
+    master_host: str,
+    events: Path | None,
+    output: Path,
+    options: Options,
+    as_json: bool,
+) -> None:
+    """Read the files, simulate against a scheduler's command or endpoint, and show the summary."""
     hosts = read_hosts(platform, master_host)
     external = None
     if events is not None:
         external = read_events(events, len(hosts), options.forward_unknown_events)
-    return _Inputs(read_job_file(workload), hosts, options, external)
+    jobs = read_job_file(workload)
+    with _bar(len(jobs.jobs)) as progress:
+        summary = simulate(jobs, hosts, other_side, output, external=external, progress=progress)
+    _show(summary, output, as_json)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Replays that a JSON file describes: trace, platform and policy, on Batsim or the simulator."""
 
 import csv
+import dataclasses
 import json
 import shlex
 import socket
@@ -111,16 +112,7 @@ class Prepared:
 def prepare(config: Config, output: Path) -> Prepared:
     """Write what Batsim and the scheduler read into the output folder."""
     whole = load(config.trace)
-    trace = Workload(
-        whole.jobs.iloc[: config.jobs or None],
-        procs=whole.procs,
-        name=whole.name,
-        source=whole.source,
-        sha256=whole.sha256,
-        start=whole.start,
-        timezone=whole.timezone,
-        tier=whole.tier,
-    )
+    trace = dataclasses.replace(whole, jobs=whole.jobs.iloc[: config.jobs or None])
     output.mkdir(parents=True, exist_ok=True)
     workload, platform, options = (
         output / name for name in ("workload.json", "platform.xml", "options.json")
@@ -134,7 +126,6 @@ def prepare(config: Config, output: Path) -> Prepared:
     policy = config.policy
     if isinstance(policy, str) and policy.endswith(".json"):
         policy = str((config.folder / policy).resolve())
-    parsed = Policy.of(policy) if isinstance(policy, str) else Policy.from_values(policy)
     told = {
         "policy": policy,
         "platform": str(platform.resolve()),
@@ -147,7 +138,7 @@ def prepare(config: Config, output: Path) -> Prepared:
     )
     scheduler = f"pybatsim exawatt.batsim.scheduler -O {shlex.quote(str(options.resolve()))}"
     # Batsim lets hosts change their states only where energy counts.
-    energy = config.energy or parsed.sleep_after_s is not None
+    energy = config.energy or Policy.of(policy).sleep_after_s is not None
     return Prepared(workload, platform, scheduler, energy)
 
 

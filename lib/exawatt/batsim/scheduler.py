@@ -257,7 +257,7 @@ class Scheduler(BatsimScheduler):
 
 def _policy(value: Any) -> Policy:
     """Policy of a name, a file or an object."""
-    policy = Policy.from_values(value) if isinstance(value, dict) else Policy.of(str(value))
+    policy = Policy.of(value)
     if policy.dvfs is not None and len(policy.dvfs.levels) > 1:
         raise ValueError(
             f"policy {policy.name} runs jobs at several frequencies, and Batsim's delays know "

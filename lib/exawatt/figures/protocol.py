@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,13 +71,7 @@ def both_ways(
     workload: Workload, n_jobs: int, names: list[str], series: str, forecast: Forecast
 ) -> pd.DataFrame:
     """Starts of a trace's first jobs under the engine, and under pybatsim and the simulator."""
-    part = Workload(
-        workload.jobs.iloc[:n_jobs],
-        procs=workload.procs,
-        name=workload.name,
-        start=workload.start,
-        timezone=workload.timezone,
-    )
+    part = replace(workload, jobs=workload.jobs.iloc[:n_jobs])
     rows = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -85,7 +80,7 @@ def both_ways(
         hosts = read_hosts(platform)
         for label in names:
             values = POLICIES[label]
-            policy = Policy.of(values) if isinstance(values, str) else Policy.from_values(values)
+            policy = Policy.of(values)
             mine = replay(part, policy, read_platform(platform), forecast=forecast)
             options = {"policy": values, "platform": str(platform), "timezone": part.timezone}
             if policy.hold is not None:

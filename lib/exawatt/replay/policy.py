@@ -170,8 +170,8 @@ class Policy:
             ) from None
 
     @classmethod
-    def of(cls, policy: "str | Path | Policy") -> "Policy":
-        """Policy itself, by name, or from a JSON file.
+    def of(cls, policy: "str | Path | dict[str, Any] | Policy") -> "Policy":
+        """Policy itself, by name, from a JSON file, or of a JSON object.
 
         Raises
         ------
@@ -180,6 +180,8 @@ class Policy:
         """
         if isinstance(policy, Policy):
             return policy
+        if isinstance(policy, dict):
+            return cls.from_values(policy)
         if isinstance(policy, Path) or (isinstance(policy, str) and policy.endswith(".json")):
             return cls.from_json(policy)
         if isinstance(policy, str):
