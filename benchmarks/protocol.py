@@ -1,9 +1,10 @@
-"""Speed and memory of the simulator under pybatsim, on all jobs of a trace.
+"""Speed of the simulator under pybatsim on a trace's first jobs, and memory on all of them.
 
 Usage: python benchmarks/protocol.py [SCHEDULER ...]
 
 Beside the simulation stands its ceiling: the same scheduler, answering the same messages from a
-list, with no simulator behind them. Each run is a process of its own.
+list, with no simulator behind them. Each run is a process of its own; the two take turns, and the
+best of each counts.
 """
 
 import json
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import zmq
@@ -23,6 +25,8 @@ from exawatt.batsim.simulator import Simulator
 TRACE = "KTH-SP2"
 FIRST_FIT = Path(__file__).parents[1] / "tests" / "protocol" / "schedulers" / "firstFit.py"
 SCHEDULERS = [f"pybatsim {FIRST_FIT}", "pybatsim easyBackfill"]
+FIRST_JOBS = 5000
+ROUNDS = 7
 TIMEOUT_S = 60.0
 
 
@@ -72,7 +76,7 @@ def ask(socket: "zmq.Socket[bytes]", message: str) -> bytes:
     socket.send_string(message)
     while True:
         try:
-            return socket.recv()
+            return socket.recv(zmq.NOBLOCK)
         except zmq.Again:
             continue
 
@@ -93,21 +97,33 @@ def main(schedulers: list[str]) -> None:
     from exawatt.figures.origins import processor
 
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
         workload = ew.load(TRACE)
-        write_workload(workload, folder / "w.json")
-        write_platform(ew.Platform.stand_in(workload), folder / "p.xml")
-        print(f"{workload.label}: {len(workload):,} jobs; {processor()}")
+        all_jobs, first_jobs = Path(name) / "all", Path(name) / "first"
+        for folder, n_jobs in ((all_jobs, len(workload)), (first_jobs, FIRST_JOBS)):
+            folder.mkdir()
+            part = replace(workload, jobs=workload.jobs.iloc[:n_jobs])
+            write_workload(part, folder / "w.json")
+            write_platform(ew.Platform.stand_in(workload), folder / "p.xml")
+        print(
+            f"{workload.label}: speed on the first {FIRST_JOBS:,} jobs, best of {ROUNDS}; "
+            f"memory on all {len(workload):,}; {processor()}"
+        )
         print(
             f"{'scheduler':34}{'jobs/s':>9}{'ceiling':>9}{'share':>7}{'us/message':>12}{'MiB':>6}"
         )
         for scheduler in schedulers:
-            ours, most = (child(w, scheduler, folder) for w in ("simulated", "ceiling"))
-            speed, best = len(workload) / ours["seconds"], len(workload) / most["seconds"]
-            each_us = ours["seconds"] / most["messages"] * 1e6
+            turns = [
+                [child(what, scheduler, first_jobs) for what in ("simulated", "ceiling")]
+                for _ in range(ROUNDS)
+            ]
+            ours_s, least_s = (
+                min(one["seconds"] for one in each) for each in zip(*turns, strict=True)
+            )
+            each_us = ours_s / turns[0][1]["messages"] * 1e6
+            peak = child("simulated", scheduler, all_jobs)["peak_mib"]
             print(
-                f"{Path(scheduler.split()[1]).stem:34}{speed:9,.0f}{best:9,.0f}"
-                f"{speed / best:7.0%}{each_us:12.0f}{ours['peak_mib']:6.0f}",
+                f"{Path(scheduler.split()[1]).stem:34}{FIRST_JOBS / ours_s:9,.0f}"
+                f"{FIRST_JOBS / least_s:9,.0f}{least_s / ours_s:7.0%}{each_us:12.0f}{peak:6.0f}",
                 flush=True,
             )
 

@@ -1,9 +1,10 @@
 """Batsim's output files, written while the scheduler thinks.
 
-What happens is noted at once and worked out later, in :meth:`Outputs.work`, which the transport
-calls when a message is on its way: the scheduler does not wait for the files.
+What happens is noted at once and worked out later, note by note in :meth:`Outputs.work`, which
+the transport calls while a message is on its way: the scheduler does not wait for the files.
 """
 
+from collections import deque
 from collections.abc import Iterable
 from math import inf
 from pathlib import Path
@@ -82,7 +83,7 @@ class Outputs:
         self.simulation_s = 0.0
         """Wall-clock time since the scheduler's first reply, and the part of it in which the
         scheduler was asked [s]; kept by the transport."""
-        self._notes: list[tuple[Any, ...]] = []
+        self._notes: deque[tuple[Any, ...]] = deque()
         self._folder = folder
         self._energy, self._trace = energy, trace
         self._files: dict[str, TextIO] = {}
@@ -166,15 +167,18 @@ class Outputs:
         """Note the energy at the start or end of a job, or at a change of pstates."""
         self._notes.append((self._write_energy, now_s, kind, total_j, least_w))
 
-    def work(self) -> None:
-        """Work out and write what was noted."""
-        notes, self._notes = self._notes, []
-        for write, *arguments in notes:
-            write(*arguments)
+    def work(self) -> bool:
+        """Work out and write one thing that was noted; return whether there was any."""
+        if not self._notes:
+            return False
+        write, *arguments = self._notes.popleft()
+        write(*arguments)
+        return True
 
     def close(self) -> None:
         """Write the rest and the summary, and close the files."""
-        self.work()
+        while self.work():
+            pass
         if self._paje is not None:
             self._paje.close(max(self._since_s))
         if self._folder is not None and "schedule.csv" not in self._files:

@@ -20,6 +20,8 @@ def encode(value: Any) -> str:
         return _quote(value)
     if type(value) is float:
         return f"{value:f}"
+    if type(value) is int:
+        return str(value)
     if isinstance(value, Mapping):
         return "{" + ",".join([f"{_quote(k)}:{encode(v)}" for k, v in value.items()]) + "}"
     if isinstance(value, list | tuple):

@@ -107,7 +107,6 @@ def _messages(simulator: Simulator, exchanges: list[dict[str, Any]]) -> Iterator
         if message is None:
             return
         yield message
-        simulator.work()
         message = simulator.reply(json.dumps(exchange["s"]))
 
 

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from math import inf
-from os import killpg
+from os import killpg, sched_yield
 from pathlib import Path
 from time import monotonic, perf_counter
 
@@ -28,8 +28,8 @@ DEFAULT_ENDPOINT = "tcp://localhost:28000"
 DEFAULT_TIMEOUT_S = 60.0
 _LOOK_MS = 250
 _PROGRESS_EVERY = 256
-# Files are written for many messages at once, which takes half the time of one by one.
-_WORK_EVERY = 128
+# Waking up takes longer than most replies do: this long nobody sleeps, but looks again and again.
+_ALERT_S = 0.01
 _GRACE_S = 3.0
 _END_S = 10.0
 
@@ -162,13 +162,10 @@ def _converse(
             socket.send_string(message)
             sent_s = perf_counter()
             count += 1
-            if count % _WORK_EVERY == 0:
-                simulator.work()
             if progress is not None and count % _PROGRESS_EVERY == 0:
                 progress(outputs.ended_jobs, simulator.clock.now_s)
-            try:
-                reply = socket.recv()
-            except zmq.Again:
+            reply = _soon(socket, outputs, sent_s + _ALERT_S)
+            if reply is None:
                 reply = _wait(socket, timeout_s, message, process, log)
             replied_s = perf_counter()
             begun_s = min(begun_s, replied_s)
@@ -193,6 +190,19 @@ def connected(endpoint: str) -> Iterator["zmq.Socket[bytes]"]:
         yield socket
 
 
+def _soon(socket: "zmq.Socket[bytes]", outputs: Outputs, until_s: float) -> bytes | None:
+    """Reply, unless the scheduler takes longer; meanwhile files are written."""
+    while True:
+        try:
+            return socket.recv(zmq.NOBLOCK)
+        except zmq.Again:
+            if outputs.work():
+                continue
+            if perf_counter() > until_s:
+                return None
+            sched_yield()
+
+
 def _wait(
     socket: "zmq.Socket[bytes]",
     timeout_s: float,
@@ -201,7 +211,7 @@ def _wait(
     log: Path | None,
 ) -> bytes:
     """Wait on for a reply, as long as the scheduler lives and the time allows."""
-    until_s = monotonic() + timeout_s - _LOOK_MS / 1000
+    until_s = monotonic() + timeout_s
     while monotonic() < until_s:
         ended = process is not None and process.poll() is not None
         with suppress(zmq.Again):

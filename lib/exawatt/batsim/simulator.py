@@ -8,7 +8,6 @@ there is none. What a scheduler may send is in :mod:`exawatt.batsim.decisions`.
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -34,9 +33,6 @@ from exawatt.batsim.protocol import (
     parse_reply,
 )
 
-_PREPARED = 256
-"""Submissions that are made ready while the scheduler thinks: one for each message between two
-calls of :meth:`Simulator.work`, and as many to spare."""
 _NO_ENERGY = np.longdouble(0)
 
 
@@ -219,6 +215,8 @@ class Simulator:
     def _begin_submissions(self, workload: JobFile) -> None:
         waiting = [Job(raw, WORKLOAD) for raw in workload.jobs]
         waiting.sort(key=lambda job: (job.submit_s, job.id))
+        for job in waiting:  # now, while the scheduler starts
+            job.announcement = self._announcement(job)
         self._waiting = deque(waiting)
         self.jobs = {job.id: job for job in waiting}
         self._slept = False
@@ -250,20 +248,13 @@ class Simulator:
         self.outputs.submitted(self._total_j())
         if announce:
             self.send("JOB_SUBMITTED", job.announcement or self._announcement(job))
-        job.announcement = ""
+            job.announcement = ""
 
     def _announcement(self, job: Job) -> str:
         data = f'{{"job_id":{encode(job.id)},"job":{encode({**job.raw, "id": job.id})}'
         if self.options.forward_profiles_on_submission:
             data += f',"profile":{encode(self.book.raw[job.workload][job.profile])}'
         return data + "}"
-
-    def work(self) -> None:
-        """Do what can be done while the scheduler thinks: write files, prepare submissions."""
-        self.outputs.work()
-        for job in islice(self._waiting, _PREPARED):
-            if not job.announcement:
-                job.announcement = self._announcement(job)
 
     def _begin_external(self, external: tuple[External, ...]) -> None:
         check_events(external)
