@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from exawatt.intensity import GapError, Intensity
     from exawatt.platform import Partition, Platform
     from exawatt.power import PowerProfile, power
-    from exawatt.readers import TraceError, load, load_intensity, read_swf, write_swf
+    from exawatt.readers import TraceError, load, load_intensity, read_sacct, read_swf, write_swf
     from exawatt.replay import (
         CarbonHold,
         Dvfs,
@@ -52,6 +52,7 @@ __all__ = [
     "load_intensity",
     "persistence",
     "power",
+    "read_sacct",
     "read_swf",
     "replay",
     "write_swf",
@@ -65,7 +66,7 @@ _HOMES = {
     "intensity": "GapError Intensity",
     "platform": "Partition Platform",
     "power": "PowerProfile power",
-    "readers": "TraceError load load_intensity read_swf write_swf",
+    "readers": "TraceError load load_intensity read_sacct read_swf write_swf",
     "replay": "CarbonHold Dvfs Multifactor Policy Schedule Scorer replay",
     "workload": "Workload",
 }

@@ -142,7 +142,8 @@ class Platform:
     @classmethod
     def stand_in(cls, workload: Workload) -> Self:
         """Machine of a trace's own size, with the stand-in's watts."""
-        return cls.uniform(nodes=workload.nodes or workload.procs, procs=workload.procs)
+        nodes = workload.nodes or workload.procs
+        return cls.uniform(nodes=nodes, procs=workload.procs, gpus=workload.gpus)
 
     def with_idle_ratio(self, ratio: float) -> Self:
         """Return the same machine with idle power at `ratio` of busy power [-]."""

@@ -19,9 +19,11 @@ NUMBER = re.compile(r"[-+]?[\d,.]+(e[-+]\d+)?|nan")
 P = ParamSpec("P")
 R = TypeVar("R")
 
-Trace = Annotated[str, typer.Argument(help="Name from 'exawatt traces', or an SWF file's path.")]
+Trace = Annotated[
+    str, typer.Argument(help="Name from 'exawatt traces', or a file: SWF or sacct output.")
+]
 Procs = Annotated[
-    int | None, typer.Option(min=1, help="Processors, when the header does not tell them.")
+    int | None, typer.Option(min=1, help="Processors, when the file does not tell them.")
 ]
 Lenient = Annotated[
     bool, typer.Option("--lenient", help="Work around defects of the file, and count them.")

@@ -76,6 +76,8 @@ class Workload:
         What to call the trace, where it was read, and the checksum of that file.
     nodes : int, optional
         Nodes of the machine; as many as processors when not given.
+    gpus : int
+        GPUs of the machine.
     start : Timestamp, optional
         UTC instant of ``submit_s = 0``.
     timezone : str
@@ -100,6 +102,7 @@ class Workload:
     source: str = ""
     sha256: str = ""
     nodes: int | None = None
+    gpus: int = 0
     start: pd.Timestamp | None = None
     timezone: str = "UTC"
     tier: Tier = "real"
@@ -108,13 +111,15 @@ class Workload:
 
     def __post_init__(self) -> None:
         """Bring the table to its contract."""
-        for name in ("procs", "nodes"):
+        for name in ("procs", "nodes", "gpus"):
             size = getattr(self, name)
             whole = isinstance(size, Integral) and not isinstance(size, bool)
             if not whole and (name, size) != ("nodes", None):
                 raise ValueError(f"{name}(={size!r}) must be a whole number: the machine's size.")
         if self.procs < 1:
             raise ValueError(f"procs(={self.procs}) must be at least 1: the machine's size.")
+        if self.gpus < 0:
+            raise ValueError(f"gpus(={self.gpus}) must not be negative: the machine's GPUs.")
         nodes = self.procs if self.nodes is None else self.nodes
         if not 1 <= nodes <= self.procs:
             raise ValueError(f"nodes(={nodes}) must lie between 1 and procs(={self.procs}).")

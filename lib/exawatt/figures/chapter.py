@@ -85,7 +85,7 @@ def platform_of(name: str, workload: Workload) -> Platform:
 
 
 def catalogued(effort: str = "") -> list[Workload]:
-    """Every trace of the catalog that is on this machine, and the traces of the thesis.
+    """Every SWF log of the catalog that is on this machine, and the traces of the thesis.
 
     Only the tiny one at effort ``test``.
     """
@@ -94,7 +94,9 @@ def catalogued(effort: str = "") -> list[Workload]:
     return [
         load(entry.name)
         for entry in catalog("traces").values()
-        if entry.tier != "tiny" and (entry.find() or entry.name in THESIS_TRACES)
+        if entry.tier != "tiny"
+        and ".swf" in entry.file
+        and (entry.find() or entry.name in THESIS_TRACES)
     ]
 
 

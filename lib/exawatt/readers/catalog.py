@@ -13,6 +13,7 @@ from typing import Any, Literal
 from exawatt.intensity import FillRule, Intensity
 from exawatt.readers.files import COMPRESSIONS, read_file
 from exawatt.readers.neso import read_intensity
+from exawatt.readers.sacct import is_sacct, read_sacct
 from exawatt.readers.swf import read_swf
 from exawatt.workload import Tier, Workload
 
@@ -40,6 +41,8 @@ class Entry:
         Address of the one file, and of the publisher's page about it; empty where there is none.
     citation : str
         Key in chapters/references.bib.
+    timezone : str
+        IANA zone of the wall clock in a file that does not tell it.
     lacks : tuple of str
         Which of requests, waits and users most of its jobs do not have.
     """
@@ -57,6 +60,7 @@ class Entry:
     donor: str = ""
     source: str = ""
     citation: str = ""
+    timezone: str = ""
     lacks: tuple[str, ...] = ()
     tier: Tier = "real"
     fill: FillRule | None = None
@@ -186,11 +190,12 @@ def load(name_or_path: str | Path, *, strict: bool = True, procs: int | None = N
     Parameters
     ----------
     name_or_path : str or path-like
-        A name of the catalog (``exawatt traces list``), or an SWF file, compressed or not.
+        A name of the catalog (``exawatt traces list``), or a file, compressed or not: SWF, or
+        Slurm accounting with its header (see :func:`exawatt.readers.sacct.read_sacct`).
     strict : bool
         Raise on the first defect; otherwise work around it and count it in ``cleaning``.
     procs : int, optional
-        Processors of the machine, when the header does not tell them.
+        Processors of the machine, when the file does not tell them.
 
     Returns
     -------
@@ -214,7 +219,12 @@ def load(name_or_path: str | Path, *, strict: bool = True, procs: int | None = N
         warn_of_stand_in(entry, "traces", "the generated trace 'tiny'")
         return load("tiny", strict=strict)
     assert path is not None
-    workload = read_swf(path, strict=strict, procs=procs, name=entry.name if entry else None)
+    name = entry.name if entry else None
+    if is_sacct(path):
+        timezone = (entry.timezone or None) if entry else None
+        workload = read_sacct(path, strict=strict, procs=procs, timezone=timezone, name=name)
+    else:
+        workload = read_swf(path, strict=strict, procs=procs, name=name)
     return replace(workload, tier=entry.tier) if entry else workload
 
 

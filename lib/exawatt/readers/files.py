@@ -63,6 +63,13 @@ def read_file(path: Path) -> FileText:
     return FileText(text, sha256, broken)
 
 
+def read_start(path: Path, size: int = 1 << 16) -> bytes:
+    """Read what the first `size` bytes of a file hold, decompressed by its ending."""
+    with path.open("rb") as file:
+        raw = file.read(size)
+    return _decompress(raw, path.suffix)[0] if path.suffix in COMPRESSIONS else raw
+
+
 def _decompress(raw: bytes, suffix: str) -> tuple[bytes, str | None]:
     """Decompressed bytes of all members, up to the first fault."""
     pieces: list[bytes] = []

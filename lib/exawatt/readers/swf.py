@@ -9,14 +9,12 @@ References
 """
 
 import math
-from collections import defaultdict
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 
+from exawatt.readers._faults import Fault, counted, mend_lines, refuse
 from exawatt.readers._swf_header import Header
 from exawatt.readers._swf_parser import DATA, HEADER, N_FIELDS, ODD, split_lines
 from exawatt.readers.files import TraceError, bare_name, read_file, write_file
@@ -33,20 +31,6 @@ WHOLE = (
 ).split()
 MEASURED = [name for name in FIELDS if name not in WHOLE]
 assert len(FIELDS) == N_FIELDS
-
-_ADVICE = "mend the file, or pass strict=False (--lenient) to have it counted and worked around"
-
-
-@dataclass(frozen=True)
-class _Fault:
-    """One defect: where it is, what it is, and what becomes of it when not strict."""
-
-    action: Literal["dropped", "repaired"]
-    problem: str
-    line: int
-    field: str
-    value: str
-    count: int = 1
 
 
 def read_swf(
@@ -82,7 +66,7 @@ def read_swf(
     """
     path = Path(path)
     text, sha256, broken = read_file(path)
-    text, faults = _mend_lines(text, broken)
+    text, faults = mend_lines(text, broken)
     values, lines, header, line_faults = _parse(text)
     faults += line_faults
     del text
@@ -92,13 +76,13 @@ def read_swf(
         raise TraceError(path, f"holds no job that can be read{first}: {wanted}.")
     faults += _negatives(values, lines)
     if strict:
-        _refuse(path, faults)
+        refuse(path, faults)
     jobs, missing_sizes = _jobs(values)
     del values
     largest_job = None if strict or jobs.empty else int(jobs["procs"].max())
     machine = Header.parse(path, header, procs, largest_job)
     if strict:
-        _refuse(path, _misfits(jobs, lines, machine.procs))
+        refuse(path, _misfits(jobs, lines, machine.procs))
     jobs, cleaning = clean(jobs, machine.procs, lines, unknown="-1")
     noted = missing_sizes + cleaning + _requests(jobs) + machine.findings
     return Workload(
@@ -112,35 +96,11 @@ def read_swf(
         timezone=machine.timezone,
         tier=machine.tier,
         header=header,
-        cleaning=report(_counted(faults) + noted),
+        cleaning=report(counted(faults) + noted),
     )
 
 
-def _refuse(path: Path, faults: list[_Fault]) -> None:
-    if faults:
-        first = faults[0]
-        problem = f"{first.problem}; {_ADVICE}."
-        raise TraceError(path, problem, first.line, first.field, first.value)
-
-
-def _mend_lines(text: bytes, broken: str | None) -> tuple[bytes, list[_Fault]]:
-    """Text with Unix line ends and, where the stream broke off, without its half line."""
-    faults = []
-    if broken is not None:
-        whole = text[: text.rfind(b"\n") + 1]
-        rest = text[len(whole) :].decode("latin-1")
-        action: Literal["dropped", "repaired"] = "dropped" if rest.strip() else "repaired"
-        faults.append(_Fault(action, broken, whole.count(b"\n") + 1, "line", rest[:80]))
-        text = whole
-    if b"\r" in text:
-        line = text[: text.index(b"\r")].count(b"\n") + 1
-        problem, count = "carriage return at the line end", text.count(b"\r")
-        faults.append(_Fault("repaired", problem, line, "line", "\\r", count))
-        text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    return text, faults
-
-
-def _parse(text: bytes) -> tuple[Floats, np.ndarray, tuple[str, ...], list[_Fault]]:
+def _parse(text: bytes) -> tuple[Floats, np.ndarray, tuple[str, ...], list[Fault]]:
     """Fields (18, n) and line numbers of the sound rows, header lines, and faults."""
     values, begin, kind = split_lines(text)
     header, faults = _header_lines(text, begin, kind)
@@ -150,14 +110,14 @@ def _parse(text: bytes) -> tuple[Floats, np.ndarray, tuple[str, ...], list[_Faul
         if fault is None:
             kind[line] = DATA
         else:
-            faults.append(_Fault("dropped", fault[0], int(line) + 1, *fault[1:]))
+            faults.append(Fault("dropped", fault[0], int(line) + 1, *fault[1:]))
     sound = kind == DATA
     whole = np.isin(FIELDS, WHOLE)
     for line in np.flatnonzero(sound & (values[whole] % 1 != 0).any(axis=0)):
         field = next(i for i in np.flatnonzero(whole) if values[i, line] % 1 != 0)
         problem = "is not a whole number"
         value = f"{values[field, line]:g}"
-        faults.append(_Fault("dropped", problem, int(line) + 1, FIELDS[field], value))
+        faults.append(Fault("dropped", problem, int(line) + 1, FIELDS[field], value))
         sound[line] = False
     lines = np.flatnonzero(sound) + 1
     # A slice is a view, and most files have their rows in one run; others need a copy.
@@ -168,7 +128,7 @@ def _parse(text: bytes) -> tuple[Floats, np.ndarray, tuple[str, ...], list[_Faul
 
 def _header_lines(
     text: bytes, begin: np.ndarray, kind: np.ndarray
-) -> tuple[tuple[str, ...], list[_Fault]]:
+) -> tuple[tuple[str, ...], list[Fault]]:
     header, faults = [], []
     for line in np.flatnonzero(kind == HEADER):
         raw = text[begin[line] : begin[line + 1]].rstrip(b"\n")
@@ -177,7 +137,7 @@ def _header_lines(
         except UnicodeDecodeError:
             header.append(raw.decode("latin-1"))
             problem = "the header is not UTF-8, read as Latin-1"
-            faults.append(_Fault("repaired", problem, int(line) + 1, "header", header[-1]))
+            faults.append(Fault("repaired", problem, int(line) + 1, "header", header[-1]))
     return tuple(header), faults
 
 
@@ -197,14 +157,14 @@ def _parse_odd(row: str, values: Floats) -> tuple[str, str, str] | None:
     return None
 
 
-def _negatives(values: Floats, lines: np.ndarray) -> list[_Fault]:
+def _negatives(values: Floats, lines: np.ndarray) -> list[Fault]:
     """Turn -1 into NaN in measured quantities; other negative values too, with a fault."""
     faults = []
     for name in MEASURED:
         column = values[FIELDS.index(name)]
         for row in np.flatnonzero((column < 0) & (column != -1)):
             problem = "is negative, taken as unknown"
-            faults.append(_Fault("repaired", problem, int(lines[row]), name, f"{column[row]:g}"))
+            faults.append(Fault("repaired", problem, int(lines[row]), name, f"{column[row]:g}"))
         column[column < 0] = np.nan
     return sorted(faults, key=lambda fault: fault.line)
 
@@ -225,15 +185,15 @@ def _jobs(values: Floats) -> tuple[pd.DataFrame, list[Finding]]:
     return as_table(pd.DataFrame(columns, copy=False)), findings
 
 
-def _misfits(jobs: pd.DataFrame, lines: np.ndarray, procs: int) -> list[_Fault]:
+def _misfits(jobs: pd.DataFrame, lines: np.ndarray, procs: int) -> list[Fault]:
     """First job larger than the machine, and first submission before an earlier one."""
-    faults: list[_Fault] = []
+    faults: list[Fault] = []
     usable = (jobs["runtime_s"] > 0).to_numpy() & np.isfinite(jobs["submit_s"]).to_numpy()
     large = np.flatnonzero(usable & (jobs["procs"] > procs).to_numpy())
     if large.size:
         value = str(jobs["procs"].iloc[large[0]])
         problem = f"is larger than the machine of {procs} processors"
-        faults.append(_Fault("dropped", problem, int(lines[large[0]]), "procs", value))
+        faults.append(Fault("dropped", problem, int(lines[large[0]]), "procs", value))
     known = np.flatnonzero(np.isfinite(jobs["submit_s"]))
     submit = jobs["submit_s"].to_numpy()[known]
     early = np.flatnonzero(np.diff(submit) < 0)
@@ -241,7 +201,7 @@ def _misfits(jobs: pd.DataFrame, lines: np.ndarray, procs: int) -> list[_Fault]:
         row = known[early[0] + 1]
         value = f"{submit[early[0] + 1]:g}"
         problem = f"lies before the previous submission at {submit[early[0]]:g}"
-        faults.append(_Fault("repaired", problem, int(lines[row]), "submit_s", value))
+        faults.append(Fault("repaired", problem, int(lines[row]), "submit_s", value))
     return sorted(faults, key=lambda fault: fault.line)
 
 
@@ -251,18 +211,6 @@ def _requests(jobs: pd.DataFrame) -> list[Finding]:
     above = int((jobs["runtime_s"] > jobs["requested_s"]).sum())
     notes = {"no requested time": missing, "runtime above the request": above}
     return [Finding("noted", what, n, 0, "requested_s") for what, n in notes.items() if n]
-
-
-def _counted(faults: list[_Fault]) -> list[Finding]:
-    """Faults of one kind as one row, with the first line and value."""
-    kinds: dict[tuple[str, str], list[_Fault]] = defaultdict(list)
-    for fault in faults:
-        kinds[fault.problem, fault.field].append(fault)
-    return [
-        Finding(first.action, problem, sum(f.count for f in same), first.line, field, first.value)
-        for (problem, field), same in kinds.items()
-        for first in same[:1]
-    ]
 
 
 def write_swf(workload: Workload, path: Path | str) -> None:
