@@ -32,6 +32,7 @@ FLOORS = {
     "cli_traces": 7,
     "terminal": 7,
     "batsim/commands": 7,
+    "telemetry/commands": 7,
 }
 """Floor of each module or folder of lib/exawatt; a new one is assigned here, by design.
 

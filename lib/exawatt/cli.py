@@ -16,6 +16,7 @@ from exawatt.cli_traces import traces
 from exawatt.power import common_window_s, energy_by_state_kwh
 from exawatt.replay.extras import CAUSES
 from exawatt.replay.requests import FIRST_REQUEST_S
+from exawatt.telemetry.commands import telemetry
 from exawatt.terminal import (
     AsJson,
     Lenient,
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 app.add_typer(traces, name="traces")
 app.add_typer(batsim, name="batsim")
+app.add_typer(telemetry, name="telemetry")
 
 
 def _version(asked: bool) -> None:

@@ -1,0 +1,14 @@
+"""Record power, energy and load of NVIDIA GPUs, from a checkout without installation.
+
+See ``python telemetry/nvml_logger.py --help``.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+
+from exawatt.telemetry.nvml import main
+
+if __name__ == "__main__":
+    sys.exit(main())

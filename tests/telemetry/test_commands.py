@@ -1,0 +1,149 @@
+"""The verbs of ``exawatt telemetry``, from a logger's recording to a release."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from command import parse, run
+
+import exawatt as ew
+from exawatt.telemetry.pseudonyms import create_key
+from exawatt.telemetry.release import read_release
+
+TICKS = 11
+
+
+@pytest.fixture
+def recording(tmp_path: Path, two_zones, start, stop, wait_for) -> Path:
+    """Return what the logger wrote while a package drew 3 J at each of ten steps."""
+    path = tmp_path / "node.csv"
+    process = start("--interval", 0.2, "--output", path)
+    wait_for(lambda: path.exists() and path.read_text().count("\n") > 2)
+    for step in range(1, TICKS):
+        two_zones.set("intel-rapl:0", 3_000_000 * step)
+        time.sleep(0.2)
+    lines = path.read_text().count("\n")
+    wait_for(lambda: path.read_text().count("\n") > lines + 4)
+    stop(process)
+    return path
+
+
+def test_energy_is_that_of_the_counters(recording: Path) -> None:
+    status, out, _ = run("telemetry", "energy", recording, "--json")
+    assert status == 0
+    by_zone = {row["zone"]: row for row in parse(out)}
+    assert by_zone["package-0"]["energy_j"] == pytest.approx(30.0, abs=1e-6)
+    assert by_zone["package-0"]["method"] == "counter"
+    assert by_zone["package-0/dram"]["energy_j"] == 0
+    status, out, _ = run("telemetry", "energy", recording)
+    assert status == 0
+    assert "30.0" in out
+
+
+def test_a_converted_recording_measures_the_same(recording: Path, tmp_path: Path) -> None:
+    status, out, _ = run("telemetry", "convert", recording, "--output", tmp_path / "kept")
+    assert status == 0
+    converted = Path(out.strip())
+    assert converted == tmp_path / "kept" / "node.parquet"
+    before = parse(run("telemetry", "energy", recording, "--json")[1])
+    after = parse(run("telemetry", "energy", converted, "--json")[1])
+    keys = ("zone", "energy_j", "uncertainty_j", "duration_s")
+    assert [[row[key] for key in keys] for row in after] == [
+        [row[key] for key in keys] for row in before
+    ]
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_windows_hold_the_energy_of_the_recording(
+    recording: Path, tmp_path: Path, ending: str
+) -> None:
+    output = tmp_path / f"windows.{ending}"
+    status, _, _ = run("telemetry", "aggregate", recording, "--output", output, "--window", 1)
+    assert status == 0
+    windows = pd.read_csv(output) if ending == "csv" else pd.read_parquet(output)
+    package = windows[windows["zone"] == "package-0"]
+    assert package["energy_j"].sum() == pytest.approx(30.0, abs=1e-6)
+    assert len(set(windows["host"])) == 1
+    status, _, said = run("telemetry", "aggregate", recording, "--output", output)
+    assert status == 1
+    assert "exists already" in said
+
+
+def test_jobs_are_measured_by_their_times_and_host(recording: Path, tmp_path: Path) -> None:
+    table = pd.read_csv(recording)
+    host = json.loads(Path(f"{recording}.json").read_text())["host"]
+    begin_s = table["time_ns"].min() // 10**9 - 1
+    accounting = tmp_path / "jobs.txt"
+    accounting.write_text(
+        "JobID|State|Submit|Start|End|ElapsedRaw|AllocCPUS|NodeList\n"
+        f"7|COMPLETED|{begin_s}|{begin_s}|{begin_s + 60}|60|4|{host}\n"
+        f"8|COMPLETED|{begin_s}|{begin_s}|{begin_s + 60}|60|4|elsewhere\n"
+    )
+    output = tmp_path / "energy.csv"
+    arguments = ("telemetry", "energy", recording, "--jobs", accounting)
+    status, out, _ = run(*arguments, "--output", output, "--json")
+    assert status == 0
+    found = parse(out)
+    assert (found["jobs"], found["measured"]) == (2, 1)
+    [row] = pd.read_csv(output).to_dict("records")
+    assert row["job"] == 7
+    assert row["energy_j"] == pytest.approx(30.0, abs=0.1)
+    assert row["coverage"] < 0.5
+
+
+def test_a_release_can_be_replayed(tmp_path: Path) -> None:
+    key, folder = tmp_path / "key", tmp_path / "release"
+    assert run("telemetry", "key", key)[0] == 0
+    arguments = ("--key", key, "--quasi-identifiers", "procs", "--licence", "CC BY 4.0")
+    status, out, said = run("telemetry", "publish", "tiny", folder, *arguments)
+    assert status == 0, said
+    assert "rows_suppressed" in out
+    assert "CC BY 4.0" in (folder / "README.md").read_text()
+    assert len(ew.replay(read_release(folder), "easy").jobs) > 0
+
+
+def test_what_fails_is_not_written_and_its_cells_are_named(tmp_path: Path) -> None:
+    key, folder = create_key(tmp_path / "key"), tmp_path / "release"
+    arguments = ("--key", key, "--quasi-identifiers", "procs,runtime_s", "--as-is")
+    status, _, said = run("telemetry", "publish", "tiny", folder, *arguments)
+    assert status == 1
+    assert "cells have fewer than k=5 rows or 5 users" in said
+    assert "procs  runtime_s  rows  users" in said
+    assert not folder.exists()
+
+
+def test_a_key_that_others_may_read_is_refused(tmp_path: Path) -> None:
+    key = create_key(tmp_path / "key")
+    key.chmod(0o644)
+    arguments = ("--key", key, "--quasi-identifiers", "procs")
+    status, _, said = run("telemetry", "publish", "tiny", tmp_path / "release", *arguments)
+    assert status == 1
+    assert f"chmod 600 {key}" in said
+
+
+@pytest.mark.parametrize("logger", ["nvml", "rapl"])
+def test_a_logger_reads_its_own_options(logger: str) -> None:
+    status, out, _ = run("telemetry", logger, "--help")
+    assert status == 0
+    assert "--prometheus" in out
+
+
+def test_the_logger_starts_with_the_standard_library_alone(
+    two_zones, rapl_command: list[str]
+) -> None:
+    program = (
+        "import sys; from exawatt.__main__ import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print(*sorted(sys.modules), file=sys.stderr)"
+    )
+    arguments = ["telemetry", "rapl", "--once", "--root", rapl_command[-1]]
+    command = [sys.executable, "-c", program, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert "package-0,0," in done.stdout
+    loaded = {name.partition(".")[0] for name in done.stderr.split()}
+    assert loaded.isdisjoint({"numpy", "pandas", "numba", "typer", "rich"})
