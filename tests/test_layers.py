@@ -21,6 +21,7 @@ FLOORS = {
     "replay": 3,
     "power": 4,
     "carbon": 4,
+    "shifting": 4,
     "predict": 4,
     "learn": 5,
     "batsim": 5,
