@@ -22,6 +22,7 @@ FLOORS = {
     "power": 4,
     "carbon": 4,
     "shifting": 4,
+    "attribution": 4,
     "predict": 4,
     "learn": 5,
     "batsim": 5,

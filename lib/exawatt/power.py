@@ -148,6 +148,23 @@ def sleeps(schedule: Schedule) -> list[Sleeps]:
     return found
 
 
+def overhead(schedule: Schedule, window_s: tuple[float, float]) -> tuple[Floats, Floats]:
+    """IT power that no job adds: of nodes idle, asleep, and between the two.
+
+    Returns
+    -------
+    edges_s : ndarray, shape (n + 1,)
+        Moments at which it changes, from the window's first to its last [s].
+    watts : ndarray, shape (n,)
+        Between two successive edges [W].
+    """
+    draws = [draw for nodes in sleeps(schedule) for draw in nodes.draws()]
+    begin, end = (np.concatenate([np.zeros(0), *(draw[i] for draw in draws)]) for i in (0, 1))
+    watts = np.concatenate([np.zeros(0), *(np.full(a.size, one_w) for a, _, one_w in draws)])
+    edges, above_idle = step_sum(begin, end, watts, window_s)
+    return edges, schedule.platform.idle_machine_w + above_idle
+
+
 def _draws(schedule: Schedule) -> tuple[Floats, Floats, Floats]:
     """Begin [s], end [s] and watts of everything that differs from idle nodes."""
     parts = [(schedule.start_s, schedule.end_s, schedule.dynamic_w)]
