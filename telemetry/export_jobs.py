@@ -8,7 +8,10 @@ there, and is never printed:
     python3 export_jobs.py --key ~/release.key --start 2024-01-01 --end 2024-07-01 --output jobs.psv
 
 Look at jobs.psv before you send it: it is text, one line a job or step, fields between "|".
-What was left out or emptied is told when the export ends.
+What was left out or emptied is told when the export ends. A partition or QOS that holds the name of
+a user or account is hashed. If a user objects, this prints the hash of that user's lines:
+
+    python3 export_jobs.py --key ~/release.key --user NAME
 """
 
 import argparse
@@ -17,8 +20,10 @@ import hashlib
 import os
 import re
 import secrets
+import stat
 import subprocess
 import sys
+import tempfile
 
 NUMBER = re.compile(r"-?[0-9.]*")
 TIME = re.compile(r"[0-9T:.Z+-]*|Unknown|None")
@@ -48,6 +53,11 @@ KEPT = {
     "QOS": CLASS,
 }
 HASHED = {"User": b"user-id", "Account": b"account-id", "JobName": b"app-id"}
+PERSONS = ("User", "Account")
+CLASSES = ("Partition", "QOS")
+SHORTEST_WITHIN = 4  # a shorter name counts only where it stands by itself: "u1" is not in "gpu1"
+REPOSITORIES = ((".git",), (".hg",), (".svn",), ("HEAD", "objects", "refs"))
+RELEASE = ("publication_report.json",)
 FIELDS = ["JobIDRaw", *HASHED, "State", "AllocTRES", "ReqTRES", *KEPT]
 
 
@@ -55,12 +65,13 @@ class Refused(Exception):
     """Something that must not go on as it is; the text says what to do."""
 
 
-def refuse_repositories(path):
-    """Refuse a path inside a git work tree, from where it could be published."""
+def refuse_inside(path):
+    """Refuse a path inside a repository or a release, from where it could be published."""
     folder = os.path.dirname(os.path.realpath(path))
     while True:
-        if os.path.exists(os.path.join(folder, ".git")):
-            raise Refused(f"{path} lies inside the repository {folder}: keep it elsewhere.")
+        for names in (*REPOSITORIES, RELEASE):
+            if all(os.path.lexists(os.path.join(folder, name)) for name in names):
+                raise Refused(f"{path} lies inside {folder}, which may be published: move it out.")
         if folder == os.path.dirname(folder):
             return
         folder = os.path.dirname(folder)
@@ -68,18 +79,31 @@ def refuse_repositories(path):
 
 def create_key(path):
     """Write 32 random bytes that only their owner can read; never overwrite."""
-    refuse_repositories(path)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+    refuse_inside(path)
+    with created(path, "wb") as file:
         file.write(secrets.token_bytes(32))
+
+
+def created(path, mode):
+    """Open a new file that only its owner can read."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise Refused(f"{path} exists already: it is not overwritten.") from None
+    return os.fdopen(descriptor, mode)
 
 
 def read_key(path):
     """Read the key, unless others could too."""
-    refuse_repositories(path)
+    refuse_inside(path)
+    if not os.path.isfile(path):
+        raise Refused(f"{path} is no file: make a key with --create-key.")
     with open(path, "rb") as file:
-        mode = os.fstat(file.fileno()).st_mode & 0o777
+        status = os.fstat(file.fileno())
         key = file.read(65)
-    if mode & 0o077:
+    if status.st_uid not in (0, os.geteuid()):
+        raise Refused(f"{path} belongs to another user, who may read and change it.")
+    if stat.S_IMODE(status.st_mode) & 0o077:
         raise Refused(f"{path} is open to others: close it with 'chmod 600 {path}'.")
     if not 32 <= len(key) <= 64:
         raise Refused(f"{path} is no key: make one with --create-key.")
@@ -91,6 +115,13 @@ def pseudonym(name, key, person):
     text = name.encode("utf-8", "surrogateescape")
     digest = hashlib.blake2b(text, key=key, person=person, digest_size=16)
     return digest.hexdigest() if name else ""
+
+
+def holds(text, name):
+    """Whether a text holds a name, both in small letters."""
+    if len(name) >= SHORTEST_WITHIN:
+        return name in text
+    return re.search(f"(?<![a-z0-9]){re.escape(name)}(?![a-z0-9])", text) is not None
 
 
 class Export:
@@ -106,6 +137,8 @@ class Export:
         self.fields = [(i, name) for i, name in enumerate(header) if name in FIELDS]
         self.left_out = [name for name in header if name not in FIELDS]
         self.numbers = {}
+        self.persons = set()
+        self.classes = set()
         self.counts = collections.Counter()
         if not self.fields:
             raise Refused(f"the first line names none of the fields {','.join(FIELDS)}.")
@@ -124,6 +157,8 @@ class Export:
 
     def value(self, name, text):
         """Return what may leave of one value."""
+        if name in PERSONS and text:
+            self.persons.add(text.lower())
         if name in HASHED:
             return pseudonym(text, self.key, HASHED[name])
         if name == "JobIDRaw":
@@ -133,13 +168,33 @@ class Export:
             return self.checked(name, text, re.compile("[A-Z_]*"))
         if name.endswith("TRES"):  # a licence or a burst buffer can name a product or a path
             return ",".join(part for part in text.split(",") if TRES.fullmatch(part))
-        return self.checked(name, text, KEPT[name])
+        text = self.checked(name, text, KEPT[name])
+        if name in CLASSES:
+            self.classes.add(text)
+        return text
 
     def job(self, text):
         """Running number of a job, with the name of the step."""
         job, dot, step = text.partition(".")
         number = self.numbers.setdefault(job, len(self.numbers) + 1)
         return str(number) + (dot + self.checked("JobIDRaw", step, STEP) if dot else "")
+
+    def without_names(self, lines):
+        """Return lines with the partitions and QOS hashed that hold a name of any line."""
+        hidden = {
+            text: pseudonym(text, self.key, b"class-id")
+            for text in self.classes
+            if any(holds(text.lower(), name) for name in self.persons)
+        }
+        columns = [i for i, (_, name) in enumerate(self.fields) if name in CLASSES]
+        for line in lines:
+            values = line.rstrip("\n").split("|")
+            for i in columns:
+                if values[i] in hidden:
+                    values[i] = hidden[values[i]]
+                    what = "values hashed in Partition or QOS: they hold a user's or account's name"
+                    self.counts[what] += 1
+            yield "|".join(values) + "\n"
 
     def checked(self, name, text, pattern):
         """Return a text of the expected form, else nothing."""
@@ -177,17 +232,22 @@ def export(lines, key, output):
     """Write an export whole or not at all; return it for its counts."""
     done = Export(key, next(lines, []))
     partial = output + ".partial"
-    try:
-        with open(partial, "w", encoding="ascii") as file:
-            file.write(done.header() + "\n")
-            for values in lines:
-                line = done.line(values)
-                if line is not None:
-                    file.write(line + "\n")
-        os.rename(partial, output)
-    finally:
-        if os.path.exists(partial):
+    # Names may come after the values that hold them. This file has no name, and no other reader.
+    with tempfile.TemporaryFile("w+", encoding="ascii", dir=os.path.dirname(output) or ".") as kept:
+        for values in lines:
+            line = done.line(values)
+            if line is not None:
+                kept.write(line + "\n")
+        kept.seek(0)
+        file = created(partial, "w")
+        try:
+            with file:
+                file.write(done.header() + "\n")
+                file.writelines(done.without_names(kept))
+            os.rename(partial, output)
+        except BaseException:
             os.remove(partial)
+            raise
     return done
 
 
@@ -196,6 +256,7 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--create-key", metavar="FILE", help="make a new key and end")
     parser.add_argument("--key", metavar="FILE", help="key of this release")
+    parser.add_argument("--user", metavar="NAME", help="print this user's hash and end")
     parser.add_argument("--start", help="first day, as sacct takes it")
     parser.add_argument("--end", help="day after the last, as sacct takes it")
     parser.add_argument("--input", metavar="FILE", help="output of sacct --parsable2, to be used")
@@ -204,6 +265,9 @@ def main(arguments=None):
     try:
         if chosen.create_key:
             create_key(chosen.create_key)
+            return 0
+        if chosen.key and chosen.user:
+            print(pseudonym(chosen.user, read_key(chosen.key), HASHED["User"]))
             return 0
         if not (chosen.key and chosen.output and (chosen.input or (chosen.start and chosen.end))):
             parser.error("give --key, --output, and --input or both --start and --end")

@@ -31,6 +31,7 @@ FLOORS = {
     "figures": 7,
     "claims": 7,
     "cli": 7,
+    "cli_carbon": 7,
     "cli_traces": 7,
     "terminal": 7,
     "batsim/commands": 7,

@@ -12,6 +12,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 import exawatt as ew
 from exawatt.batsim.commands import batsim
+from exawatt.cli_carbon import carbon
 from exawatt.cli_traces import traces
 from exawatt.power import common_window_s, energy_by_state_kwh
 from exawatt.replay.extras import CAUSES
@@ -36,6 +37,7 @@ app = typer.Typer(
 app.add_typer(traces, name="traces")
 app.add_typer(batsim, name="batsim")
 app.add_typer(telemetry, name="telemetry")
+app.add_typer(carbon, name="carbon")
 
 
 def _version(asked: bool) -> None:

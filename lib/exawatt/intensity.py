@@ -136,7 +136,8 @@ class Intensity:
         supplied = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
         gaps = np.isnan(values)
         merged = np.where(gaps, supplied.ravel()[: len(self)], values)
-        return replace(self, gco2_per_kwh=merged, filled=gaps & ~np.isnan(merged), fill=rule)
+        filled = self.filled | (gaps & ~np.isnan(merged))
+        return replace(self, gco2_per_kwh=merged, filled=filled, fill=rule)
 
 
 def tiled(bins: np.ndarray, n: int) -> np.ndarray:

@@ -15,7 +15,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     import pandas as pd
 
-NUMBER = re.compile(r"[-+]?[\d,.]+(e[-+]\d+)?|nan")
+NUMBER = re.compile(r"[-+]?[\d,.]+(e[-+]\d+)?%?|nan%?")
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -67,12 +67,18 @@ def facts_table(facts: dict[str, Any], title: str | None = None) -> Table:
 
 
 def frame_table(frame: "pd.DataFrame", title: str) -> Group:
-    """Show a data frame, texts to the left and numbers, which stay whole, to the right."""
+    """Show a data frame, texts to the left and numbers, which stay whole, to the right.
+
+    Where space is scarce the texts give way, but no word of a header is broken.
+    """
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for name in frame.columns:
         number = all(NUMBER.fullmatch(str(value)) for value in frame[name])
         justify: Literal["left", "right"] = "right" if number else "left"
-        table.add_column(str(name), justify=justify, no_wrap=number, overflow="fold")
+        longest = max(map(len, str(name).split()), default=0)
+        table.add_column(
+            str(name), justify=justify, no_wrap=number, overflow="fold", min_width=longest
+        )
     for row in frame.itertuples(index=False):
         table.add_row(*(str(value) for value in row))
     # Above the table and not its title, which would wrap at the width of the table.

@@ -33,6 +33,18 @@ start() {
     echo $! >"$pid_file"
 }
 
+# Make a directory that is closed to others. One that is there keeps its mode: it may be shared.
+private() {
+    if ! mkdir -p "$1"; then
+        say "not recording: cannot make $1"
+        return 1
+    fi
+    if ! open=$(find "$1/" -prune \( -perm /077 -o ! -user "$(id -u)" \)) || [ -n "$open" ]; then
+        say "not recording: $1 is open to others; close it (chown root, chmod 700), or set another"
+        return 1
+    fi
+}
+
 # In a subshell: an error in the settings must not become the prolog's.
 (
     umask 077
@@ -42,8 +54,7 @@ start() {
         say "not recording: no pseudonym for the job"
         exit
     fi
-    if ! { mkdir -p "$EXAWATT_OUTPUT" "$EXAWATT_RUN" && chmod 700 "$EXAWATT_OUTPUT" "$EXAWATT_RUN"; }; then
-        say "not recording: cannot make $EXAWATT_OUTPUT and $EXAWATT_RUN"
+    if ! { private "$EXAWATT_OUTPUT" && private "$EXAWATT_RUN"; }; then
         exit
     fi
     # The loggers need to know neither the job's number nor its user.

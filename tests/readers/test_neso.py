@@ -178,3 +178,31 @@ def test_recorded_api_answers(real_data: Path) -> None:
     assert series.gco2_per_kwh[0] == 143
     assert series.gco2_per_kwh[-1] == 184
     assert len(series.gco2_per_kwh) == 49  # one extra window: the first ends at `from`
+
+
+@pytest.mark.parametrize("ending", ["csv", "csv.gz", "parquet"])
+def test_values_that_a_rule_supplied_stay_marked(tmp_path: Path, ending: str) -> None:
+    times = pd.date_range("2024-01-01", periods=4, freq="30min", tz="UTC")
+    table = pd.DataFrame(
+        {
+            "from": times.strftime("%Y-%m-%dT%H:%MZ"),
+            "actual": pd.array([100, 120, None, 90], dtype="Int64"),
+            "fill": [None, "week", None, "week"],
+        }
+    )
+    path = tmp_path / f"series.{ending}"
+    if ending == "parquet":
+        table.to_parquet(path)
+    else:
+        table.to_csv(path, index=False)
+    series = ew.load_intensity(path)
+    assert series.filled.tolist() == [False, True, False, True]
+    assert series.fill == "week"
+    assert np.isnan(series.gco2_per_kwh[2])
+
+
+def test_a_rule_that_is_none_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "series.csv"
+    path.write_text("from,actual,fill\n2024-01-01T00:00Z,100,guess\n")
+    with pytest.raises(TraceError, match=r"line 2.*fill.*'guess'.*is no rule"):
+        ew.load_intensity(path)

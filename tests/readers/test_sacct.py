@@ -104,6 +104,16 @@ def test_every_field_lands_in_its_column(write_sacct: Write) -> None:
     assert workload.start == pd.Timestamp("2024-06-24 12:00", tz="UTC")
 
 
+def test_names_are_kept_on_request_alone(write_sacct: Write) -> None:
+    rows = [{"User": "bob", "JobID": "7"}, {"User": "alice", "JobID": "8"}]
+    path = write_sacct(*rows)
+    assert not [name for name in read_sacct(path).jobs if name.endswith("_name")]
+    jobs = read_sacct(path, names=True).jobs
+    assert list(jobs["user_name"]) == ["bob", "alice"]
+    assert list(jobs["user"]) == [1, 2]
+    assert {"group_name", "app_name"} < set(jobs)
+
+
 def test_the_columns_that_a_file_does_not_tell_are_left_out(write_sacct: Write) -> None:
     workload = read_sacct(write_sacct({}))
     assert {"energy_j", "hosts", "cpu_s", "nodes"}.isdisjoint(workload.jobs)
@@ -200,6 +210,56 @@ def test_energy_of_steps_is_counted_once(
     assert list(workload.jobs["energy_j"]) == [energy_j]
     assert_allclose(workload.jobs["power_w"], energy_j / 600)
     assert accounted(workload) == 1 + len(steps)
+
+
+def step(id_: str, joules: float, begin: str, end: str, **more: str) -> dict[str, str]:
+    """Step from one minute of the hour to another."""
+    times = {"Start": f"2024-06-24T12:{begin}:00", "End": f"2024-06-24T12:{end}:00"}
+    times = times if begin else dict.fromkeys(times, "Unknown")
+    return {"JobID": f"7.{id_}", "ConsumedEnergyRaw": str(joules), **times} | more
+
+
+ONE, TWO = {"AllocNodes": "1"}, {"AllocNodes": "2"}
+WHOLE = ("01", "11")  # all of the job
+
+
+@pytest.mark.parametrize(
+    ("job", "steps", "energy_j", "noted"),
+    [
+        # The same node, seen by the batch step and by each of four others.
+        (ONE, [step(i, 1e5, *WHOLE, **ONE) for i in ("batch", *"0123")], 1e5, "side by side"),
+        (ONE, [step(i, 1e5, *WHOLE) for i in ("batch", *"0123")], 1e5, "side by side"),
+        (ONE, [step(i, 1e5, "", "") for i in ("batch", *"0123")], 1e5, "side by side"),
+        (ONE, [step(i, 1e5, *WHOLE, **ONE) for i in "0123"], 1e5, "side by side"),
+        # 100 W on one node: 6 and 6 of its ten minutes, two of them at once.
+        (ONE, [step("0", 36e3, "01", "07"), step("1", 36e3, "05", "11")], 6e4, "side by side"),
+        (ONE, [step("0", 3e4, "01", "06"), step("1", 3e4, "06", "11")], 6e4, ""),
+        # Two nodes, each of two steps on one of them; or both on both.
+        (TWO, [step(i, 1e5, *WHOLE, **ONE) for i in "01"], 2e5, ""),
+        (TWO, [step(i, 2e5, *WHOLE, **TWO) for i in "01"], 2e5, "side by side"),
+        (TWO, [step(i, 2e5, *WHOLE) for i in "01"], 2e5, "side by side"),
+        # Nobody tells the nodes, or the times: added, and noted.
+        ({}, [step(i, 1e5, *WHOLE) for i in "01"], 2e5, "may have run at once"),
+        (ONE, [step(i, 1e5, "", "") for i in "01"], 2e5, "may have run at once"),
+        # What covers all of it cannot have less than a part.
+        ({}, [step("extern", 12, *WHOLE), step("batch", 5e5, *WHOLE), step("0", 1e6, *WHOLE)],
+         1e6, "extern step has less energy"),
+        (TWO, [step("extern", 12, *WHOLE), step("0", 1e6, *WHOLE)], 1e6, "extern step has less"),
+        ({}, [step("extern", 899, *WHOLE), step("batch", 900, *WHOLE), step("0", 700, *WHOLE),
+              step("1", 600, *WHOLE)], 900, "extern step has less energy"),
+        (ONE, [step("extern", 9e5, *WHOLE), step("batch", 8e5, *WHOLE)], 9e5, ""),
+    ],
+)  # fmt: skip
+def test_a_node_seen_by_several_steps_counts_once(
+    write_sacct: Write, job: dict[str, str], steps: list[dict[str, str]], energy_j: float,
+    noted: str,
+) -> None:  # fmt: skip
+    workload = read_sacct(write_sacct(job, *steps))
+    assert_allclose(workload.jobs["energy_j"], energy_j)
+    notes = workload.cleaning["reason"].str.extract(
+        "(side by side|may have run at once|extern step has less energy)"
+    )[0]
+    assert noted in " ".join(notes.dropna()) if noted else notes.isna().all()
 
 
 @pytest.mark.parametrize("joules", ["0", "", "18446744073709551614", "18446744073709551615"])

@@ -21,7 +21,7 @@ def test_constant_power() -> None:
     samples = recording(np.arange(0, 20.05, 0.1), power_w=100.0)
     windows = aggregate(samples, window_s=10)
     assert list(windows) == [
-        "device", "time_ns", "window_s", "power_w", "energy_j", "samples", "missing_s",
+        "device", "time_ns", "window_s", "power_w", "energy_j", "samples", "missing_s", "spread_s",
     ]  # fmt: skip
     assert list(windows["time_ns"]) == [START_NS, START_NS + 10 * 10**9, START_NS + 20 * 10**9]
     np.testing.assert_allclose(windows["energy_j"], [1000, 1000, np.nan])
@@ -63,15 +63,63 @@ def test_a_failed_sample_leaves_a_gap_and_no_zero() -> None:
     assert list(windows["samples"]) == [2, 1, 2, 2, 2]
 
 
-def test_a_value_beside_a_bad_status_is_not_used() -> None:
-    samples = recording(np.arange(0, 3), energy_mj=[0, 1000, 2000])
-    samples.loc[1, "status"] = "counter unclear"
-    assert aggregate(samples, window_s=1)["energy_j"].isna().all()
+def test_a_counter_that_was_read_counts_though_another_column_failed() -> None:
+    samples = recording(np.arange(0, 3), energy_mj=[0, 1000, 3000])
+    samples.loc[1, "status"] = "not enough space"
+    np.testing.assert_allclose(aggregate(samples, window_s=1)["energy_j"], [1, 2, np.nan])
+
+
+def test_a_counter_spans_whatever_the_logger_missed() -> None:
+    # 100 W throughout: stopped for 3 s, then a row that could not be read, then a lost second.
+    seconds = np.array([0, 1, 2, 5, 6, 7, 8, 9.6, 10])
+    samples = recording(seconds, energy_mj=pd.array(100_000 * seconds, dtype="Int64"))
+    samples.loc[4, ["energy_mj", "status"]] = [pd.NA, "unknown error"]
+    windows = aggregate(samples, window_s=5)
+    np.testing.assert_allclose(windows["energy_j"], [500, 500, np.nan])
+    np.testing.assert_allclose(windows["missing_s"], [0, 0, 5], atol=1e-9)
+    # From 2 to 5 s power was taken as even; from 5 to 7 s as well, but two ticks are no gap.
+    np.testing.assert_allclose(windows["spread_s"], [3, 0, 0], atol=1e-9)
+    assert list(windows["samples"]) == [3, 4, 1]
+
+
+def test_what_follows_a_restart_counts_and_what_lies_before_it_does_not() -> None:
+    samples = recording([0, 1, 2, 3], energy_mj=[0, 5000, 6000, 9000])
+    samples.loc[2, "status"] = "restarted"
+    np.testing.assert_allclose(aggregate(samples, window_s=1)["energy_j"], [5, np.nan, 3, np.nan])
+
+
+def test_power_serves_for_the_time_in_which_the_counter_failed() -> None:
+    counts = pd.array([0, 1000, None, None], dtype="Int64")
+    samples = recording([0, 1, 2, 3], power_w=[9.0, 9.0, 9.0, 5.0], energy_mj=counts)
+    np.testing.assert_allclose(aggregate(samples, window_s=1)["energy_j"], [1, 9, 7, np.nan])
+
+
+def test_gaps_of_power_are_judged_by_the_ticks_of_their_run() -> None:
+    # A file that was continued at another interval: a run every 10 s, then one every 0.1 s.
+    seconds = np.concatenate([np.arange(0, 100, 10), 100 + np.arange(0, 40, 0.1)])
+    seconds = seconds[(seconds <= 120) | (seconds > 130)]
+    samples = recording(seconds, power_w=10.0)
+    samples.loc[10, "status"] = "restarted"
+    windows = aggregate(samples, window_s=10)
+    # From 120 to 130.1 s there is a gap among ticks of 0.1 s; the last one is at 139.9 s.
+    expected = [100.0] * 12 + [0.0, 98.0]
+    np.testing.assert_allclose(windows["energy_j"].fillna(0), expected, atol=1e-6)
+
+
+def test_a_clock_that_was_set_loses_no_energy_where_the_other_clock_tells() -> None:
+    samples = recording([0, 1, 0.5, 1.5], energy_mj=[0, 1000, 2000, 3000])  # 1 W, set back 1.5 s
+    samples["monotonic_ns"] = np.arange(4) * 10**9
+    assert aggregate(samples, window_s=1)["energy_j"].sum() == pytest.approx(3.0)
+    samples = recording([0, 1, 50, 51], energy_mj=[0, 1000, 2000, 3000])  # set forward 48 s
+    samples["monotonic_ns"] = np.arange(4) * 10**9
+    windows = aggregate(samples, window_s=10)
+    np.testing.assert_allclose(windows["energy_j"], [1, np.nan, np.nan, np.nan, 1, 1])
 
 
 def test_a_pause_of_the_logger_is_missing() -> None:
     seconds = np.concatenate([np.arange(0, 4, 0.1), np.arange(20, 24, 0.1)])
     windows = aggregate(recording(seconds, power_w=10.0), window_s=2)
+    assert (windows["spread_s"] == 0).all()
     assert windows["missing_s"].sum() == pytest.approx(24 - 2 * 3.9)
     assert windows["energy_j"].sum() == pytest.approx(10 * 2 * 3.9)
     assert windows["energy_j"].isna().sum() == 8  # from second 4 to 20

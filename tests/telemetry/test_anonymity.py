@@ -15,6 +15,7 @@ from exawatt.telemetry.anonymity import (
     category_levels,
     cells,
     failing,
+    merge_rare,
     number_levels,
     refuse,
     time_levels,
@@ -156,14 +157,46 @@ def test_levels_of_times() -> None:
 
 
 def test_levels_of_categories() -> None:
-    jobs = pd.concat([jobs_of(5, queue="long"), jobs_of(2, queue="gpu"), jobs_of(1, queue=None)])
+    rare = [jobs_of(4, queue="gpu"), jobs_of(5, queue=None).tail(1)]
+    jobs = pd.concat([jobs_of(5, queue="long"), *rare])
     levels = category_levels(jobs["queue"], jobs["user"], Rule())
-    assert list(levels[1][1]) == ["long"] * 5 + ["other"] * 3
-    assert list(levels[2][1]) == ["*"] * 8
+    assert list(levels[1][1]) == ["long"] * 5 + ["other"] * 5
+    assert list(levels[2][1]) == ["*"] * 10
     numbered = jobs.assign(queue=jobs["queue"].map({"long": 3, "gpu": 4}).fillna(9).astype(int))
     assert (
-        list(category_levels(numbered["queue"], jobs["user"], Rule())[1][1]) == [3] * 5 + [-1] * 3
+        list(category_levels(numbered["queue"], jobs["user"], Rule())[1][1]) == [3] * 5 + [-1] * 5
     )
+
+
+def test_one_rare_value_takes_others_with_it() -> None:
+    # Alone, "other" would be the name of one user's jobs.
+    jobs = pd.concat(
+        [jobs_of(9, queue="cpu"), jobs_of(6, queue="gpu"), jobs_of(1, queue="secretgpu")],
+        ignore_index=True,
+    )
+    merged = merge_rare(jobs["queue"], jobs["user"], Rule())
+    assert list(merged) == ["cpu"] * 9 + ["other"] * 7
+    numbered = jobs.assign(queue=[3] * 9 + [-1] * 6 + [7])
+    assert list(merge_rare(numbered["queue"], jobs["user"], Rule())) == [3] * 9 + [-1] * 7
+    two = jobs[jobs["queue"] != "gpu"]
+    assert set(merge_rare(two["queue"], two["user"], Rule())) == {"other"}
+
+
+@given(
+    values=st.lists(st.sampled_from(["a", "b", "c", "other", None]), max_size=60),
+    numbers=st.booleans(),
+    users=st.lists(st.integers(-1, 9), min_size=60, max_size=60),
+)
+def test_no_merged_value_is_rare(values: list[str | None], numbers: bool, users: list[int]) -> None:
+    column = pd.Series(values, dtype="object")
+    if numbers:
+        column = column.map({"a": 1, "b": 2, "c": -1}).astype("float64")
+    who = pd.Series(users[: len(values)], dtype="int64")
+    merged = merge_rare(column, who, Rule(3, 3))
+    small = failing(pd.DataFrame({"value": merged, "user": who}), ["value"], Rule(3, 3))
+    assert small.empty or set(merged) <= {"other", -1}
+    pairs = pd.DataFrame({"before": column, "after": merged}).drop_duplicates()
+    assert not pairs["before"].duplicated().any()
 
 
 @given(
@@ -196,8 +229,12 @@ def test_nonsense_is_refused() -> None:
         Rule(k=1)
     with pytest.raises(ValueError, match=r"min_users\(=0\) must be at least 2"):
         Rule(min_users=0)
-    with pytest.raises(ValueError, match="quasi_identifiers is empty"):
+    with pytest.raises(ValueError, match=r"quasi_identifiers\(=\[\]\) must name"):
         anonymise(jobs, [])
+    with pytest.raises(
+        ValueError, match=r"quasi_identifiers\(=\['procs', 'procs'\]\) .* each once"
+    ):
+        anonymise(jobs, ["procs", "procs"])
     with pytest.raises(ValueError, match=r"no column \['nodes'\]"):
         anonymise(jobs, ["nodes"])
     with pytest.raises(ValueError, match="cannot be a quasi-identifier"):

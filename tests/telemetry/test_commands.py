@@ -95,6 +95,104 @@ def test_jobs_are_measured_by_their_times_and_host(recording: Path, tmp_path: Pa
     assert row["coverage"] < 0.5
 
 
+ACCOUNTING = "JobID|State|Submit|Start|End|ElapsedRaw|AllocCPUS|NodeList\n"
+
+
+def test_local_times_of_jobs_need_a_zone(recording: Path, tmp_path: Path) -> None:
+    accounting = tmp_path / "jobs.txt"
+    begin, end = "2024-06-24T12:00:00", "2024-06-24T12:01:00"
+    accounting.write_text(f"{ACCOUNTING}7|COMPLETED|{begin}|{begin}|{end}|60|4|n1\n")
+    arguments = ("telemetry", "energy", recording, "--jobs", accounting)
+    status, out, said = run(*arguments)
+    assert (status, out) == (1, "")
+    assert "pass --timezone" in said
+    status, out, said = run(*arguments, "--timezone", "Europe/Zurich", "--json")
+    assert status == 0
+    assert parse(out)["measured"] == 0
+    assert "recordings are of" in said  # n1 was not recorded
+
+
+def test_defects_of_the_accounting_can_be_worked_around(recording: Path, tmp_path: Path) -> None:
+    accounting = tmp_path / "jobs.txt"
+    accounting.write_text(f"{ACCOUNTING}7|COMPLETED|1|1|61|60|4|n1\n8|COMPLETED|x|1|61|60|4|n1\n")
+    arguments = ("telemetry", "energy", recording, "--jobs", accounting, "--json")
+    assert "--lenient" in run(*arguments)[2]
+    assert run(*arguments, "--lenient")[0] == 0
+    accounting.write_text(f"{ACCOUNTING}7|COMPLETED|1|1|61|60|4|n1\n")
+    status, _, said = run(*arguments, "--procs", 2)
+    assert status == 1
+    assert "larger than the machine of 2 processors" in said
+
+
+def test_output_of_energy_is_of_jobs_and_never_overwritten(recording: Path, tmp_path: Path) -> None:
+    output = tmp_path / "energy.csv"
+    status, out, said = run("telemetry", "energy", recording, "--output", output)
+    assert (status, out) == (1, "")
+    assert "--output" in said
+    assert "--jobs" in said
+    output.write_text("mine")
+    arguments = ("telemetry", "energy", recording, "--jobs", tmp_path / "absent")
+    status, _, said = run(*arguments, "--output", output)
+    assert status == 1
+    assert "exists already" in said
+    assert output.read_text() == "mine"
+
+
+def test_recordings_of_nothing_are_named(two_zones, once, tmp_path: Path) -> None:
+    path = tmp_path / "node.csv"
+    once("--once", "--output", path)
+    status, _, said = run("telemetry", "energy", path)
+    assert (status, said.count("\n")) == (1, 1)
+    assert "node.csv holds no two samples" in said
+    path.write_text(path.read_text().partition("\n")[0] + "\n")
+    for verb in (["energy", path], ["aggregate", path, "--output", tmp_path / "windows.csv"]):
+        status, _, said = run("telemetry", *verb)
+        assert (status, said.count("\n")) == (1, 1)
+        assert "node.csv holds no" in said
+    assert not (tmp_path / "windows.csv").exists()
+
+
+def test_the_energy_of_devices_fits_into_80_columns(recording: Path) -> None:
+    status, out, _ = run("telemetry", "energy", recording, columns=80)
+    assert status == 0
+    header = next(line for line in out.splitlines() if "energy_j" in line)
+    assert header.split() == "zone duration_s method energy_j ±_j mean_w gaps".split()
+    [row] = [line for line in out.splitlines() if line.strip().startswith("package-0/dram ")]
+    assert row.split()[2:4] == ["counter", "0.0"]
+    assert all(len(line) <= 80 for line in out.splitlines())
+
+
+def test_the_accuracy_of_rapl_is_not_part_of_the_uncertainty(recording: Path) -> None:
+    assert "without the sensor's own accuracy" in run("telemetry", "energy", recording)[1]
+    rows = parse(run("telemetry", "energy", recording, "--json")[1])
+    assert [row["sensor_j"] for row in rows] == [None, None]
+
+
+def test_recordings_that_overlap_are_not_aggregated(recording: Path, tmp_path: Path) -> None:
+    output = tmp_path / "windows.csv"
+    status, _, said = run("telemetry", "aggregate", recording, recording, "--output", output)
+    assert status == 1
+    assert "overlap" in said
+    assert not output.exists()
+
+
+def test_recordings_that_follow_one_another_share_windows(recording: Path, tmp_path: Path) -> None:
+    whole, parts = tmp_path / "whole.csv", tmp_path / "parts.csv"
+    assert run("telemetry", "aggregate", recording, "--output", whole, "--window", 60)[0] == 0
+    lines = recording.read_text().splitlines(keepends=True)
+    cut = 1 + (len(lines) // 4) * 2
+    halves = [tmp_path / "a.csv", tmp_path / "b.csv"]
+    for path, rows in zip(halves, (lines[1:cut], lines[cut:]), strict=True):
+        path.write_text(lines[0] + "".join(rows))
+        Path(f"{path}.json").write_text(Path(f"{recording}.json").read_text())
+    status, _, said = run("telemetry", "aggregate", *halves, "--output", parts, "--window", 60)
+    assert status == 0, said
+    one, two = pd.read_csv(whole), pd.read_csv(parts)
+    assert two[["zone", "time_ns", "samples"]].equals(one[["zone", "time_ns", "samples"]])
+    joules = [table.loc[table["zone"] == "package-0", "energy_j"].sum() for table in (one, two)]
+    assert 0 <= joules[0] - joules[1] <= 3.0 + 1e-6  # between the two nobody looked
+
+
 def test_a_release_can_be_replayed(tmp_path: Path) -> None:
     key, folder = tmp_path / "key", tmp_path / "release"
     assert run("telemetry", "key", key)[0] == 0

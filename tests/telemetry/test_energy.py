@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from exawatt.stats import Floats
+from exawatt.telemetry.aggregate import aggregate
 from exawatt.telemetry.energy import energies, energy, repeated
 from exawatt.telemetry.meter import NVML_INSTANT, NVML_MEAN, Sensor
 from exawatt.telemetry.recording import FORMATS, Recording
@@ -146,6 +147,21 @@ def test_counter_and_integral_agree_and_the_counter_is_kept_for_long_windows() -
     table = energies(one, 0, [at(10), at(10)], [at(15), at(14.9)])
     assert table["method"].tolist() == ["counter", "integral"]
     assert_allclose(table["energy_j"], [1500, 1470])
+
+
+def test_a_file_continued_at_another_interval_has_no_false_gaps() -> None:
+    times = np.concatenate([np.arange(0, 100, 10), 100 + np.arange(0, 20, 0.1)])
+    status = np.where(times == 100, "restarted", "ok")
+    one = gpu(times, power_w=200.0, status=status)  # the sidecar tells the last interval, 0.1 s
+    found = energy(one, 0, sensor=PLAIN)
+    assert found.gap_share == 0
+    assert found.energy_j == pytest.approx(200 * times[-1])
+
+
+def test_one_sample_has_no_energy() -> None:
+    for one in (rapl([0], [0]), rapl([], [])):
+        with pytest.raises(ValueError, match=r"run\.csv holds no two samples, between which"):
+            energy(one, "package-0")
 
 
 def test_a_counter_with_gaps_gives_way_to_power() -> None:
@@ -295,3 +311,31 @@ def test_sampling_uncertainty_is_the_same_however_often_one_polls() -> None:
     means = gpu(np.arange(600) * 0.1, power_w=mean)
     assert energy(means, *window).sampling_j == pytest.approx(expected, rel=0.25)
     assert (NVML_INSTANT.lag_s, NVML_MEAN.lag_s) == (0.0625, 0.55)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(50, 5000),  # ms since the row before
+            st.integers(0, 10**9),
+            st.sampled_from(["ok", "ok", "ok", "lost", "elsewhere", "restarted"]),
+        ),
+        min_size=2,
+        max_size=40,
+    ),
+    st.integers(1, 60),
+)
+def test_windows_have_the_energy_of_the_counter(
+    rows: list[tuple[int, int, str]], window_s: int
+) -> None:
+    # Whatever the logger missed, or was asked for, "aggregate" and "energy" tell one energy.
+    spans, steps, status = zip(*rows, strict=True)
+    total = pd.array(np.cumsum(steps), dtype="Int64")
+    total[np.array(status) == "lost"] = pd.NA
+    one = rapl(np.cumsum(spans) / 1000, total, status=status)
+    found = energy(one, "package-0")
+    windows = aggregate(one.table, window_s)
+    assert windows["energy_j"].sum() == pytest.approx(np.nan_to_num(found.energy_j), abs=1e-6)
+    known_s = (windows["window_s"] - windows["missing_s"]).sum()
+    assert known_s == pytest.approx(found.duration_s * (1 - found.gap_share), abs=1e-6)
+    assert (windows["spread_s"] <= windows["window_s"] - windows["missing_s"] + 1e-6).all()

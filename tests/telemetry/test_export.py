@@ -4,6 +4,7 @@ import ast
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from exawatt.telemetry.release import read_release
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "telemetry" / "export_jobs.py"
+JOB_ID = ROOT / "telemetry" / "slurm" / "job_id.py"
 LETTER = ROOT / "docs" / "data_request_letter.md"
 
 FIELDS = (
@@ -141,14 +143,116 @@ def test_the_key_of_the_script_is_one_of_the_package(tmp_path: Path) -> None:
     assert (again.returncode, read_key(key)) == (1, first)
 
 
+def leave(key: Path) -> None:
+    """Do no harm."""
+
+
+def loop(key: Path) -> None:
+    key.unlink()
+    key.symlink_to(key)
+
+
+def pipe(key: Path) -> None:
+    key.unlink()
+    os.mkfifo(key, 0o600)
+
+
+def give_away(key: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a file away")
+    os.chown(key, 65534, -1)
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        leave,
+        lambda key: key.chmod(0o640),
+        lambda key: key.write_bytes(b"short"),
+        lambda key: key.write_bytes(bytes(65)),
+        Path.unlink,
+        loop,
+        pipe,
+        give_away,
+        lambda key: (key.parent / ".git").mkdir(),
+        lambda key: (key.parent / ".git").touch(),
+        lambda key: (key.parent / ".hg").mkdir(),
+        lambda key: [(key.parent / name).mkdir() for name in ("objects", "refs", "HEAD")],
+        lambda key: (key.parent / "publication_report.json").touch(),
+    ],
+)
+def test_scripts_and_package_accept_the_same_keys(
+    tmp_path: Path, saved: Path, harm: Callable[[Path], object]
+) -> None:
+    (tmp_path / "keys").mkdir()
+    key = create_key(tmp_path / "keys" / "key")
+    harm(key)
+    try:
+        secret = read_key(key)
+    except (OSError, ValueError):
+        secret = b""
+    assert bool(secret) == (harm is leave)
+    exported = export("--key", key, "--user", "jdoe")
+    tagged = subprocess.run(
+        [sys.executable, "-I", "-S", str(JOB_ID), str(key)],
+        capture_output=True, text=True, env={"SLURM_JOB_ID": "4711"}, timeout=20,
+    )  # fmt: skip
+    for done in (exported, tagged):
+        assert done.returncode == (0 if secret else 1)
+        assert "Traceback" not in done.stderr
+    if secret:
+        assert exported.stdout == pseudonym("jdoe", secret) + "\n"
+        assert tagged.stdout == pseudonym("4711", secret, PERSONS["job"]) + "\n"
+
+
+def test_partitions_and_qos_that_hold_a_name_are_hashed(tmp_path: Path, key: Path) -> None:
+    # The name may come after the value that holds it, and in other letters.
+    table = ["User|Account|Partition|QOS", "u1|smithlab|alice-p|batch"]
+    table += ["alice|chem|SmithLab|priv-U1", "bob|chem|gpu1|chemistry"]
+    saved, output = tmp_path / "sacct.psv", tmp_path / "jobs.psv"
+    saved.write_text("\n".join(table) + "\n")
+    done = export("--key", key, "--input", saved, "--output", output)
+    values = [line.split("|")[2:] for line in output.read_text().splitlines()[1:]]
+
+    def hashed(value: str) -> str:
+        return pseudonym(value, read_key(key), PERSONS["class"])
+
+    assert values == [
+        [hashed("alice-p"), "batch"],
+        [hashed("SmithLab"), hashed("priv-U1")],
+        ["gpu1", hashed("chemistry")],  # a name of four letters counts within words too
+    ]
+    assert "values hashed in Partition or QOS: they hold a user's or account's name: 4" in (
+        done.stderr.splitlines()
+    )
+
+
+def test_only_its_owner_can_read_an_export(tmp_path: Path, key: Path, saved: Path) -> None:
+    output = tmp_path / "jobs.psv"
+    export("--key", key, "--input", saved, "--output", output)
+    assert output.stat().st_mode & 0o777 == 0o600
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "jobs.psv", "release.key", "sacct.psv",
+    ]  # fmt: skip
+
+
+def test_an_unfinished_export_of_somebody_is_kept(tmp_path: Path, key: Path, saved: Path) -> None:
+    partial = tmp_path / "jobs.psv.partial"
+    partial.write_text("kept\n")
+    done = export("--key", key, "--input", saved, "--output", tmp_path / "jobs.psv")
+    assert done.returncode == 1
+    assert f"{partial} exists" in done.stderr
+    assert partial.read_text() == "kept\n"
+
+
 def test_keys_that_are_refused(tmp_path: Path, key: Path, saved: Path) -> None:
     options = ["--input", saved, "--output", tmp_path / "jobs.psv"]
     key.chmod(0o640)
     assert f"'chmod 600 {key}'" in export("--key", key, *options).stderr
     key.chmod(0o600)
     (tmp_path / ".git").mkdir()
-    assert "lies inside the repository" in export("--key", key, *options).stderr
-    assert "lies inside the repository" in export("--create-key", tmp_path / "new").stderr
+    assert "lies inside" in export("--key", key, *options).stderr
+    assert "lies inside" in export("--create-key", tmp_path / "new").stderr
     (tmp_path / ".git").rmdir()
     key.write_bytes(b"secret")
     assert "is no key" in export("--key", key, *options).stderr
@@ -172,7 +276,8 @@ def test_the_script_is_of_python_3_6() -> None:
         for alias in node.names
     }
     assert imported == {
-        "argparse", "collections", "hashlib", "os", "re", "secrets", "subprocess", "sys",
+        "argparse", "collections", "hashlib", "os", "re", "secrets", "stat", "subprocess", "sys",
+        "tempfile",
     }  # fmt: skip
     assert not [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
 

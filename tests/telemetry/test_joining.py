@@ -160,8 +160,9 @@ def test_jobs_that_were_not_recorded() -> None:
     node = rapl("n1", {"package-0": 100})
     table = jobs((2000, 2100, "n1", 1), (0, 100, "n9", 1), (0, 100, None, 1), (0, 100, "n1", 1))
     table.loc[3, "end_utc"] = pd.NaT
-    for recordings in ([node], []):
-        found = job_energy(recordings, table)
+    with pytest.warns(UserWarning, match="no job was measured"):
+        tables = [job_energy([node], table), job_energy([], table)]
+    for found in tables:
         assert found["energy_j"].isna().all()
         assert found["coverage"].tolist() == [0, 0, 0, 0]
         assert found["method"].tolist() == ["none"] * 4
@@ -194,3 +195,23 @@ def test_hosts_as_slurm_writes_them(hosts: str, names: str) -> None:
     found = job_energy(recordings, jobs((0, 10, hosts, 1)))
     assert found["energy_j"].tolist() == pytest.approx([100 * len(recordings)])
     assert found["coverage"].tolist() == pytest.approx([1])
+
+
+def test_long_and_short_names_of_a_host_are_one() -> None:
+    long = [rapl("N1.hpc.example.org", {"package-0": 100}), rapl("10.0.0.1", {"package-0": 30})]
+    found = job_energy(long, jobs((0, 10, "n1", 1), (0, 10, "10.0.0.1", 1)))
+    assert found["energy_j"].tolist() == pytest.approx([1000, 300])
+    short = [rapl("n1", {"package-0": 100})]
+    shared = jobs((0, 10, "n1.hpc", 1), (0, 10, "n1", 3))
+    assert job_energy(short, shared)["energy_j"].tolist() == pytest.approx([250, 750])
+    with pytest.raises(ValueError, match=r"n1\.b and n1\.a have the same short name"):
+        job_energy([rapl("n1.a", {"package-0": 1})], jobs((0, 10, "n1.b", 1)))
+
+
+def test_why_nothing_was_measured_is_told() -> None:
+    node = rapl("n1", {"package-0": 100})
+    with pytest.warns(UserWarning, match="recordings are of n1, the jobs of login1, n7, n8"):
+        job_energy([node], jobs((0, 10, "n[7-8],login1", 1)))
+    told = "recordings are from 2026-01-01 00:00:00 to 2026-01-01 00:16:40 UTC, the jobs from "
+    with pytest.warns(UserWarning, match=told + "2026-01-01 01:00:00 to 2026-01-01 01:00:10 UTC"):
+        job_energy([node], jobs((3600, 3610, "n1", 1)))

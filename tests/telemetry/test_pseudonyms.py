@@ -3,6 +3,7 @@
 import os
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -78,6 +79,48 @@ def test_a_key_inside_a_linked_work_tree_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".git").write_text("gitdir: /elsewhere\n")
     with pytest.raises(KeyFileError, match="lies inside"):
         create_key(tmp_path / "key")
+
+
+def test_a_key_inside_a_bare_repository_is_refused(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", "--bare", tmp_path / "bare.git"], check=True)
+    with pytest.raises(KeyFileError, match="lies inside"):
+        create_key(tmp_path / "bare.git" / "hooks" / "key")
+
+
+@pytest.mark.parametrize("mark", [".hg/", ".svn/", "publication_report.json"])
+def test_a_key_inside_another_repository_or_a_release_is_refused(tmp_path: Path, mark: str) -> None:
+    path = create_key(tmp_path / "key")
+    if mark.endswith("/"):
+        (tmp_path / mark).mkdir()
+    else:
+        (tmp_path / mark).touch()
+    for use in (read_key, create_key):
+        with pytest.raises(KeyFileError, match=f"lies inside {tmp_path}"):
+            use(path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_key_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    path = create_key(tmp_path / "key")
+    os.chown(path, 65534, -1)
+    with pytest.raises(KeyFileError, match="belongs to user 65534"):
+        read_key(path)
+
+
+def test_paths_that_lead_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(FileNotFoundError, match="is no file"):
+        read_key(tmp_path / "loop")
+    for use in (read_key, create_key):
+        with pytest.raises(KeyFileError, match="names no user's folder"):
+            use("~nobody-has-this-name/key")
+
+
+def test_the_standard_library_is_enough() -> None:
+    """Compute nodes have no other."""
+    program = "import sys; sys.path.insert(0, sys.argv[1]); import exawatt.telemetry.pseudonyms"
+    lib = module.CHECKOUT / "lib"
+    subprocess.run([sys.executable, "-I", "-S", "-c", program, lib], check=True)
 
 
 def test_a_key_inside_the_checkout_is_refused_even_without_git() -> None:

@@ -191,10 +191,10 @@ def test_too_few_users_leave_nothing_to_publish(tmp_path: Path, key: Path) -> No
 
 def test_rare_values_of_other_categories_are_merged(tmp_path: Path, key: Path) -> None:
     jobs = accounting()
-    jobs["queue"] = "normal"
-    jobs.loc[3:5, "queue"] = "vip"
+    jobs["queue"] = ["normal"] * 393 + ["vip"] * 3 + ["debug"] * 4
+    jobs.loc[393:, "user"] = [f"login00{n}" for n in range(7)]
     table = read(publish(jobs, tmp_path / "release", key, ["procs"]))
-    assert table["queue"].value_counts().to_dict() == {"normal": 397, "other": 3}
+    assert table["queue"].value_counts().to_dict() == {"normal": 393, "other": 7}
 
 
 def test_the_size_is_not_told_in_another_way(tmp_path: Path, key: Path) -> None:
@@ -207,6 +207,112 @@ def test_the_size_is_not_told_in_another_way(tmp_path: Path, key: Path) -> None:
     assert failing(read(both), ["procs", "nodes"], Rule()).empty
 
 
+@pytest.mark.parametrize(
+    ("named", "kept", "left_out"),
+    [
+        ("procs", set(), {"requested_procs", "nodes", "gpus"}),
+        ("gpus", set(), {"requested_procs", "nodes", "procs"}),
+        # Power times running time is energy: of two, the third can be told.
+        ("runtime_s", {"energy_j"}, {"power_w", "cpu_s"}),
+        ("power_w", {"runtime_s"}, {"energy_j"}),
+        ("energy_j", {"runtime_s", "cpu_s"}, {"power_w"}),
+        ("cpu_s", {"energy_j"}, {"runtime_s", "power_w"}),
+        ("status", set(), {"state"}),
+        ("memory_kb", set(), {"max_rss_kb"}),
+        ("queue", set(), {"partition"}),
+        ("account", set(), {"group"}),
+    ],
+)
+def test_no_other_field_tells_a_quasi_identifier(
+    tmp_path: Path, key: Path, named: str, kept: set[str], left_out: set[str]
+) -> None:
+    jobs = accounting().assign(
+        requested_procs=lambda table: table["procs"],
+        nodes=1,
+        gpus=lambda table: table["procs"] // 8,
+        cpu_s=lambda table: table["runtime_s"],
+        power_w=lambda table: table["energy_j"] / table["runtime_s"],
+        status=lambda table: table["state"].eq("COMPLETED").astype(int),
+        memory_kb=4096,
+        max_rss_kb=4096,
+        queue=lambda table: table["partition"],
+        group=lambda table: table["account"],
+    )
+    found = set(read(publish(jobs, tmp_path / "release", key, [named])))
+    assert kept <= found
+    assert not left_out & found
+    for other in left_out:
+        with pytest.raises(ValueError, match=f"'{other}' would tell a quasi-identifier"):
+            wanted = [*kept, other]
+            publish(jobs, tmp_path / "other", key, [named], columns=wanted)
+
+
+def test_two_of_a_product_leave_no_third(tmp_path: Path, key: Path) -> None:
+    jobs = accounting().assign(power_w=lambda table: table["energy_j"] / table["runtime_s"])
+    done = publish(jobs, tmp_path / "release", key, ["runtime_s", "energy_j"])
+    assert "power_w" not in read(done)
+
+
+def test_a_name_of_a_job_is_no_number_of_one(tmp_path: Path, key: Path) -> None:
+    jobs = accounting().assign(job_name="the same for all")
+    done = publish(jobs, tmp_path / "release", key, ["procs"])
+    assert "job_name" in done.left_out
+    assert read(done)["job"].is_unique
+
+
+def test_quasi_identifiers_are_named_once(tmp_path: Path, key: Path) -> None:
+    for as_is in (False, True):
+        with pytest.raises(ValueError, match=r"\(=\['procs', 'procs'\]\) .* each once"):
+            publish(accounting(), tmp_path / "r", key, ["procs", "procs"], as_is=as_is)
+        with pytest.raises(ValueError, match=r"quasi_identifiers\(=\[\]\) must name"):
+            publish(accounting(), tmp_path / "r", key, [], as_is=as_is)
+
+
+@pytest.mark.parametrize(("name", "value"), [("procs", 1e20), ("energy_j", np.inf)])
+def test_numbers_that_no_job_has_are_refused(
+    tmp_path: Path, key: Path, name: str, value: float
+) -> None:
+    jobs = accounting()
+    jobs[name] = jobs[name].astype(float)
+    jobs.loc[7, name] = value
+    with pytest.raises(ValueError, match=rf"column '{name}' holds (1e\+20|inf)"):
+        publish(jobs, tmp_path / "release", key, ["partition"])
+
+
+def test_dates_are_refused(tmp_path: Path, key: Path) -> None:
+    jobs = accounting()
+    jobs["submit_s"] = pd.to_datetime(jobs["submit_s"], unit="s")
+    with pytest.raises(ValueError, match="column 'submit_s' holds datetime64"):
+        publish(jobs, tmp_path / "release", key, ["procs"])
+
+
+def test_categories_that_hold_a_name_are_hashed(tmp_path: Path, key: Path) -> None:
+    jobs = accounting()
+    jobs["group"] = ["u1" if n % 2 else "smithlab" for n in range(len(jobs))]
+    values = ["LOGIN001", "smithlab-long", "priv-U1", "gpu1", "grant2", "batch"]
+    jobs["partition"] = [values[n % 6] for n in range(len(jobs))]
+    table = read(publish(jobs, tmp_path / "release", key, ["procs"]))
+    secret = read_key(key)
+    hashes = {pseudonym(value, secret, b"class-id") for value in values}
+    # A name of less than four letters counts where it stands by itself: gpu1 is not of u1.
+    plain = {"gpu1", "batch"}
+    assert set(table["partition"]) - plain < hashes
+    assert plain < set(table["partition"])
+    assert len(set(table["partition"])) == 6
+    numbered = jobs.assign(user=1000 + pd.factorize(jobs["user"])[0], partition="p1003")
+    table = read(publish(numbered, tmp_path / "numbered", key, ["procs"]))
+    assert set(table["partition"]) == {pseudonym("p1003", secret, b"class-id")}
+
+
+def test_a_merged_category_is_no_name_of_one_user(tmp_path: Path, key: Path) -> None:
+    jobs = accounting()
+    jobs["queue"] = "normal"
+    jobs.loc[3, "queue"] = "vip"
+    for queue in (jobs["queue"], jobs["queue"].map({"normal": 4, "vip": 9})):
+        done = publish(jobs.assign(queue=queue), tmp_path / str(queue[3]), key, ["procs"])
+        assert failing(read(done), ["queue"], Rule()).empty
+
+
 def test_columns_that_must_not_leave(tmp_path: Path, key: Path) -> None:
     jobs = accounting()
     for name in ("comment", "workdir", "uid"):
@@ -214,8 +320,6 @@ def test_columns_that_must_not_leave(tmp_path: Path, key: Path) -> None:
             publish(jobs, tmp_path / "release", key, QUASI, columns=[name])
     with pytest.raises(ValueError, match="'partition' holds 'ask Doe before rerunning'"):
         publish(jobs.assign(partition=jobs["comment"]), tmp_path / "release", key, QUASI)
-    with pytest.raises(ValueError, match=r"'partition' holds 'login0.*which is a user's name"):
-        publish(jobs.assign(partition=jobs["user"]), tmp_path / "release", key, QUASI)
     with pytest.raises(ValueError, match="column 'procs' holds str"):
         publish(jobs.assign(procs=jobs["user"]), tmp_path / "release", key, QUASI)
     assert not (tmp_path / "release").exists()
@@ -317,21 +421,81 @@ def test_power_is_published_beside_jobs(tmp_path: Path, key: Path, workload: ew.
     done = publish(workload, tmp_path / "release", key, ["procs"], power=power)
     table = pd.read_csv(done.folder / "power.csv")
     assert list(table) == [
-        "time_s", "host", "zone", "power_w", "energy_j", "samples", "missing_s",
+        "time_s", "host", "zone", "power_w", "energy_j", "missing_s", "spread_s",
     ]  # fmt: skip
     assert table["time_s"].iloc[0] == 4 * HOUR_S  # Monday 04:00 in Stockholm
     assert table["energy_j"].sum() == pytest.approx(2 * 60_000)
+    assert set(table["power_w"]) == {100.0}
     assert set(table["host"]) == {
         pseudonym(f"node{n}.hpc.example", read_key(key), b"host-id") for n in (17, 18)
     }
     assert b"node1" not in content(done.folder)
-    assert "Steps in a host's power" in (done.folder / "README.md").read_text()
+    readme = (done.folder / "README.md").read_text()
+    assert "Steps in a host's power" in readme
+    assert "No least number of users holds for a host" in readme.replace("\n  ", " ")
+
+
+def gapped(power: pd.DataFrame, missing_s: list[float]) -> pd.DataFrame:
+    """Return the first windows with so much of each not seen, at a power of many digits."""
+    found = power.head(len(missing_s)).assign(missing_s=missing_s, power_w=123.45678899999992)
+    energy_j = found["power_w"] * (60 - found["missing_s"])
+    return found.assign(energy_j=energy_j.mask(found["missing_s"] == 60))
+
+
+def released(folder: Path, key: Path, workload: ew.Workload, power: pd.DataFrame) -> pd.DataFrame:
+    done = publish(workload, folder, key, ["procs"], power=power)
+    return pd.read_csv(done.folder / "power.csv")
+
+
+def test_power_does_not_tell_when_a_recording_began(
+    tmp_path: Path, key: Path, workload: ew.Workload
+) -> None:
+    # Partly seen beside what was not seen wholly is an end; alone among whole ones, a gap.
+    missing_s = [0.12345678900000223, 7.89, 0.0, 3.21, 0.0, 60.0, 0.0, 51.5, 2.5, 0.0]
+    power = gapped(power_of("node17"), missing_s)
+    table = released(tmp_path / "release", key, workload, power)
+    minutes = table["time_s"] / 60 - table["time_s"].iloc[0] / 60
+    assert dict(zip(minutes, table["missing_s"], strict=True)) == {
+        0: 0, 1: 8, 2: 0, 3: 3, 4: 0, 5: 60, 6: 0, 9: 0,
+    }  # fmt: skip
+    assert set(table["power_w"]) == {123.0}
+    assert table["energy_j"].dropna().map(lambda joules: joules % 10 == 0).all()
+    later = released(tmp_path / "later", key, workload, gapped(power, [7.89, 0.0, *missing_s[2:]]))
+    assert later["time_s"].iloc[0] == table["time_s"].iloc[1]
+    # Nor does the time over which the energy of a stop was spread.
+    spread = gapped(power, [0.0] * 5).assign(spread_s=[0.0, 0.0, 12.3, 45.6, 0.0])
+    table = released(tmp_path / "spread", key, workload, spread)
+    assert list(table["time_s"].diff().dropna() / 60) == [1, 3]
+
+
+def test_processors_and_gpus_are_published_together(
+    tmp_path: Path, key: Path, workload: ew.Workload
+) -> None:
+    zones = power_of("node17")
+    gpus = zones.assign(device=1).drop(columns="zone")
+    both = tmp_path / "both.csv"
+    pd.concat([zones, gpus], ignore_index=True).to_csv(both, index=False)
+    table = released(tmp_path / "release", key, workload, pd.read_csv(both))
+    assert table["device"].notna().sum() == table["zone"].notna().sum() == 10
+    assert set(table["device"].dropna()) == {1}
+
+
+def test_a_recording_counts_once(tmp_path: Path, key: Path, workload: ew.Workload) -> None:
+    power = power_of("node17")
+    with pytest.raises(ValueError, match=r"10 windows twice, .* zone=package-0/core"):
+        released(tmp_path / "twice", key, workload, pd.concat([power, power]))
+    # Of recordings that meet within a window, each sees a part of it.
+    begin, end = gapped(power, [0.0, 0.0, 20.0]), gapped(power.iloc[2:], [50.0, 0.0, 0.0])
+    table = released(tmp_path / "met", key, workload, pd.concat([begin, end]))
+    assert list(table["time_s"].diff().dropna() / 60) == [1, 2, 1]
 
 
 def test_power_that_cannot_be_published(tmp_path: Path, key: Path, workload: ew.Workload) -> None:
     power, folder = power_of("node17"), tmp_path / "release"
     with pytest.raises(ValueError, match=r"windows of \[60\.0\] s; aggregate .* window_s=30"):
         publish(workload, folder, key, ["procs"], power=power, window_s=30)
+    with pytest.raises(ValueError, match=r"power has no column \['time_ns', 'window_s'"):
+        publish(workload, folder, key, ["procs"], power=accounting())
     with pytest.raises(ValueError, match="pass a Workload with start="):
         publish(workload.jobs, folder, key, ["procs"], power=power)
     with pytest.raises(ValueError, match=r"zone 'node of J\. Doe' is no name"):

@@ -324,6 +324,21 @@ def test_a_recording_is_continued_without_its_torn_line(
     assert [run["ticks"] for run in (*described["earlier"], described)] == [1, 1]
 
 
+def test_the_recording_of_another_host_is_not_continued(
+    two_zones: Any, once: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "run.csv"
+    once("--once", "--output", path)
+    beside = Path(f"{path}.json")
+    beside.write_text(json.dumps(sidecar_of(path) | {"host": "other"}))
+    path.write_bytes(path.read_bytes() + b"torn")  # the other may be writing to it now
+    before = path.read_bytes(), beside.read_bytes()
+    done = once("--once", "--output", path)
+    assert done.returncode == 1
+    assert done.stderr == f"rapl: {path}: is a recording of host other; choose another --output.\n"
+    assert (path.read_bytes(), beside.read_bytes()) == before
+
+
 def test_a_zone_that_is_late_in_a_continued_recording_is_marked_as_well(
     two_zones: Any, start: Any, stop: Any, once: Any, wait_for: Any, tmp_path: Path
 ) -> None:
@@ -373,6 +388,16 @@ def test_once_prints_a_sample(two_zones: Any, once: Any, tmp_path: Path) -> None
     assert lines[1].split(",")[2:] == ["package-0", "42", "0", "ok"]
     assert abs(int(lines[1].split(",")[0]) - time.time_ns()) < 60e9
     assert [path.name for path in tmp_path.iterdir()] == ["powercap"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_sample_that_cannot_be_printed_is_told_in_one_line(
+    two_zones: Any, rapl_command: list[str]
+) -> None:
+    with open("/dev/full", "w") as full:
+        command = [*rapl_command, "--once"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (1, "rapl: stdout: no space left on device.\n")
 
 
 def test_without_output_the_file_is_named_after_host_and_time(

@@ -143,6 +143,10 @@ def test_other_files_are_refused(write: Write, tmp_path: Path) -> None:
     beside.write_text("{")
     with pytest.raises(TraceError, match="is no JSON"):
         read_recording(path)
+    told = {"format": "exawatt-rapl-1", "host": "vm", "interval_s": 1}
+    beside.write_text(json.dumps(told | {"earlier": [told | {"host": "other"}]}))
+    with pytest.raises(TraceError, match="host='other, vm': is of several hosts"):
+        read_recording(path)
     beside.unlink()
     with pytest.raises(TraceError, match=r"has no sidecar run\.csv\.json"):
         read_recording(path)
@@ -210,6 +214,15 @@ def test_gaps(write: Write) -> None:
     np.testing.assert_allclose(found["length_s"], end - begin)
 
 
+def test_gaps_are_judged_by_the_ticks_of_their_run(write: Write) -> None:
+    # The sidecar tells 1 s. A run of ticks every 10 s, then one that managed only every 3 s.
+    slow = [rapl(second, 0) for second in range(0, 50, 10)]
+    later = [rapl(second, 0) for second in (62, 65, 68, 80, 83)]
+    found = gaps(read_recording(write(RAPL, *slow, rapl(59, 0, "restarted"), *later)))
+    assert [(row.begin_ns - DAY) / S for row in found.itertuples()] == [40, 68]
+    assert found["reason"].tolist() == ["restarted", "no sample"]
+
+
 def test_steps_of_the_wall_clock(write: Write) -> None:
     offsets_ms = [0, 0, 3, 250, 250, -750]  # of the wall clock against the monotonic one
     lines = [
@@ -248,3 +261,11 @@ def test_what_the_logger_writes_can_be_read(two_zones: Any, once: Any, tmp_path:
     assert recording.interval_s == 0.05
     assert recording.sidecar["metadata"] == {"job": "7"}
     assert 0.2 <= recording.duration_s < 0.3
+
+
+@pytest.mark.parametrize("name", ["nosuch.csv", "nosuch.parquet", "."])
+def test_what_is_no_file_is_said_to_be_none(name: str, tmp_path: Path) -> None:
+    with pytest.raises(TraceError, match="is no file"):
+        read_recording(tmp_path / name)
+    with pytest.raises(TraceError, match="is no file"):
+        read_recording(name)

@@ -206,9 +206,9 @@ def block_output(node: Node) -> None:
 @pytest.mark.parametrize(
     ("harm", "said"),
     [
-        (break_key, "others can read or change it: chown root, chmod 600"),
+        (break_key, "open to others: close it with 'chmod 600"),
         (shorten_key, "must hold 32 to 64 random bytes"),
-        (lose_key, "No such file or directory"),
+        (lose_key, "is no file"),
         (garble_settings, "telemetry.conf"),
         (lose_python, "no pseudonym for the job"),
         (block_output, "cannot make"),
@@ -218,6 +218,28 @@ def test_no_harm_comes_to_the_job(harm: Callable[[Node], None], said: str, node:
     harm(node)
     assert said in node.call("prolog.sh")
     assert node.pids() == []
+    node.call("epilog.sh")
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o770, 0o1777])
+def test_a_directory_of_others_keeps_its_mode(mode: int, node: Node) -> None:
+    for folder in (node.output, node.run):
+        folder.mkdir()
+        folder.chmod(mode)
+        assert f"{folder} is open to others" in node.call("prolog.sh")
+        assert folder.stat().st_mode & 0o7777 == mode
+        assert list(folder.iterdir()) == []
+        folder.chmod(0o700)
+
+
+def test_a_private_directory_that_is_there_is_used(
+    node: Node, wait_for: Callable[..., None]
+) -> None:
+    node.output.mkdir()
+    node.output.chmod(0o2700)
+    assert node.call("prolog.sh") == ""
+    wait_for(lambda: node.ticks())
+    assert node.output.stat().st_mode & 0o7777 == 0o2700
     node.call("epilog.sh")
 
 

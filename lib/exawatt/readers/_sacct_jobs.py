@@ -25,6 +25,8 @@ STATUS = {
 }
 #: Names that are numbered, and then forgotten.
 NUMBERED = ("partition", "user", "group", "app", "queue")
+#: Those that are kept on request, as ``user_name`` and so on.
+KEPT = ("user", "group", "app")
 
 
 class Size(NamedTuple):
@@ -36,15 +38,18 @@ class Size(NamedTuple):
     findings: list[Finding]
 
 
-def make_jobs(fields: Fields, rows: np.ndarray) -> tuple[pd.DataFrame, np.ndarray, list[Finding]]:
+def make_jobs(
+    fields: Fields, rows: np.ndarray, names: bool
+) -> tuple[pd.DataFrame, np.ndarray, list[Finding]]:
     """Table of the jobs in the given rows, submissions in seconds since 1970.
 
     Returns
     -------
     jobs : DataFrame
         The columns of a workload, and ``wait_s eligible_s requested_procs nodes cpu_s
-        requested_memory_kb max_rss_kb energy_j queue hosts`` where the file tells them. Memory
-        requested and processor time are per processor, as in the Standard Workload Format.
+        requested_memory_kb max_rss_kb energy_j queue hosts`` where the file tells them, with
+        `names` the texts of :data:`KEPT` too. Memory requested and processor time are per
+        processor, as in the Standard Workload Format.
     unclear : ndarray of bool
         Jobs whose elapsed time and size cannot be told.
     findings : list of Finding
@@ -89,6 +94,9 @@ def make_jobs(fields: Fields, rows: np.ndarray) -> tuple[pd.DataFrame, np.ndarra
         jobs["job"] = job_numbers(texts["job"])
     if "hosts" in texts:
         jobs["hosts"] = texts["hosts"].to_numpy()
+    for name in KEPT if names else ():
+        if name in texts:
+            jobs[f"{name}_name"] = texts[name].to_numpy()
     findings += size.findings + _unnamed(state, status)
     return jobs, size.unclear, findings
 

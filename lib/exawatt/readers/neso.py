@@ -27,8 +27,9 @@ def read_intensity(
     Parameters
     ----------
     path : path-like
-        CSV with columns ``from`` and ``actual``, or JSON as the API answers
-        (``{"data": [{"from", "to", "intensity": {"actual", ...}}]}``).
+        CSV or Parquet with columns ``from`` and ``actual``, or JSON as the API answers
+        (``{"data": [{"from", "to", "intensity": {"actual", ...}}]}``). Where a column ``fill``
+        names a rule, the value counts as filled by it.
     strict : bool
         Raise when one half-hour comes twice with different values; otherwise keep the last,
         and say so in the notes.
@@ -51,7 +52,7 @@ def read_intensity(
     file = read_file(path)
     if file.broken is not None:
         raise TraceError(path, f"{file.broken}; fetch the file again.")
-    table = _json(path, file.text) if file.text.lstrip()[:1] == b"{" else _csv(path, file.text)
+    table = _table(path, file.text)
     if table.empty:
         raise TraceError(path, "holds no half-hour.")
     times, actual = _times(path, table), _actual(path, table)
@@ -72,6 +73,7 @@ def read_intensity(
     series = pd.Series(actual.where(actual > 0).to_numpy(), index=times)
     series = series[~series.index.duplicated(keep="last")].sort_index()
     whole = series.reindex(pd.date_range(series.index[0], series.index[-1], freq=HALF_HOUR))
+    filled = whole.index.isin(times[_filled(path, table)])
     absent, empty = len(whole) - len(series), int(series.isna().sum()) - zeros
     notes += [f"{absent} half-hours are absent from the file"] if absent else []
     notes += [f"{empty} half-hours have no actual"] if empty > 0 else []
@@ -82,8 +84,30 @@ def read_intensity(
         source=str(path),
         sha256=file.sha256,
         tier=tier,
+        filled=filled,
+        fill="week" if filled.any() else None,
         notes=tuple(notes),
     )
+
+
+def _table(path: Path, text: bytes) -> pd.DataFrame:
+    if text.lstrip()[:1] == b"{":
+        return _json(path, text)
+    table = _parquet(path, text) if text[:4] == b"PAR1" else _csv(path, text)
+    missing = [column for column in ("from", "actual") if column not in table.columns]
+    if missing:
+        raise TraceError(path, f"has no column {missing}; its columns are {list(table.columns)}.")
+    return table
+
+
+def _parquet(path: Path, text: bytes) -> pd.DataFrame:
+    try:
+        table = pd.read_parquet(io.BytesIO(text))
+    except (ValueError, OSError) as error:
+        raise TraceError(path, f"is no Parquet table ({str(error).strip()}).") from None
+    if "actual" in table.columns:  # whole numbers that may be missing are a type of their own
+        table["actual"] = table["actual"].astype(np.float64)
+    return table
 
 
 def _json(path: Path, text: bytes) -> pd.DataFrame:
@@ -99,13 +123,9 @@ def _json(path: Path, text: bytes) -> pd.DataFrame:
 
 def _csv(path: Path, text: bytes) -> pd.DataFrame:
     try:
-        table = pd.read_csv(io.BytesIO(text), dtype=str)
+        return pd.read_csv(io.BytesIO(text), dtype=str)
     except (ValueError, UnicodeDecodeError) as error:
         raise TraceError(path, f"is no CSV table ({str(error).strip()}).") from None
-    missing = [column for column in ("from", "actual") if column not in table.columns]
-    if missing:
-        raise TraceError(path, f"has no column {missing}; its columns are {list(table.columns)}.")
-    return table[["from", "actual"]]
 
 
 def _times(path: Path, table: pd.DataFrame) -> pd.DatetimeIndex:
@@ -127,3 +147,15 @@ def _actual(path: Path, table: pd.DataFrame) -> pd.Series:
         problem = "is no carbon intensity [gCO2/kWh]."
         raise TraceError(path, problem, row + 2, "actual", str(texts.iloc[row]))
     return actual.astype(np.float64).reset_index(drop=True)
+
+
+def _filled(path: Path, table: pd.DataFrame) -> np.ndarray:
+    """Rows whose value a rule supplied, says the file."""
+    if "fill" not in table.columns:
+        return np.zeros(len(table), dtype=bool)
+    rules = table["fill"]
+    bad = rules.notna() & (rules != "week")
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise TraceError(path, "is no rule; 'week' is.", row + 2, "fill", str(rules.iloc[row]))
+    return rules.notna().to_numpy()

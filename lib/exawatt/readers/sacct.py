@@ -40,6 +40,7 @@ def read_sacct(
     procs: int | None = None,
     timezone: str | None = None,
     name: str | None = None,
+    names: bool = False,
 ) -> Workload:
     """Read Slurm accounting, the output of ``sacct --parsable2``, plain or compressed.
 
@@ -60,13 +61,17 @@ def read_sacct(
         seconds since 1970 (``SLURM_TIME_FORMAT=%s``), need none.
     name : str, optional
         What to call the trace; the file's name when not given.
+    names : bool
+        Keep the names of users, groups and jobs, as ``user_name``, ``group_name`` and
+        ``app_name``: they are what a release hashes, so that a person can be found in it again.
 
     Returns
     -------
     Workload
         ``submit_s`` counts from the first submission. ``power_w`` is ``energy_j`` over
         ``runtime_s``, NaN where the energy is 0 or unknown. Users, groups, job names,
-        partitions and QOS are numbered from 1 in order of appearance, and the names forgotten.
+        partitions and QOS are numbered from 1 in order of appearance, and the names forgotten
+        unless `names`.
 
     Raises
     ------
@@ -104,7 +109,7 @@ def read_sacct(
     rows, dropped = job_rows(allocations, fields)
     if rows.size == 0:
         raise TraceError(path, f"none of its {len(table.lines):,} rows is a job that ran.")
-    jobs, unclear, derived = make_jobs(fields, rows)
+    jobs, unclear, derived = make_jobs(fields, rows, names)
     jobs, lines = jobs[~unclear], allocations.lines[rows][~unclear]
     origin = jobs["submit_s"].min()
     if not np.isfinite(origin):
@@ -131,6 +136,11 @@ def read_sacct(
         timezone=timezone or "UTC",
         cleaning=report(noted + _energy(jobs)),
     )
+
+
+def clock_unknown(workload: Workload) -> bool:
+    """Whether times were taken for UTC because neither the file nor the caller told their zone."""
+    return bool(workload.cleaning["reason"].str.startswith("no time zone given").any())
 
 
 def _refuse_header(path: Path, text: bytes) -> None:

@@ -51,7 +51,7 @@ class AnonymityError(ValueError):
 
 @dataclass(frozen=True)
 class Rule:
-    """What every cell of a table must have.
+    """What every cell of a table must have. Less than five of either is for study.
 
     Parameters
     ----------
@@ -170,13 +170,23 @@ def category_levels(column: pd.Series, users: pd.Series, rule: Rule) -> Levels:
 
 
 def merge_rare(column: pd.Series, users: pd.Series, rule: Rule) -> pd.Series:
-    """Put ``other`` (-1 for numbers) for each value with too few rows or users."""
-    pairs = pd.DataFrame({"value": column, rule.user: users})
-    rare = failing(pairs, ["value"], rule)["value"]
-    is_rare = column.isin(rare)
-    if rare.isna().any():
-        is_rare |= column.isna()
-    return column.mask(is_rare, -1 if _is_numeric(column) else OTHER)
+    """Put ``other`` (-1 for numbers) for each value with too few rows or users.
+
+    Where all these together are still too few, the next smallest value joins them.
+    """
+    other = -1 if _is_numeric(column) else OTHER
+    while len(rare := _rare(pd.DataFrame({"value": column, rule.user: users}), rule, other)):
+        column = column.mask(column.isin(rare) | (column.isna() & bool(rare.isna().any())), other)
+    return column
+
+
+def _rare(pairs: pd.DataFrame, rule: Rule, other: str | int) -> pd.Series:
+    """Values that are to become `other`."""
+    small = failing(pairs, ["value"], rule)["value"]
+    if len(small) != 1 or small[0] != other:
+        return small[small != other]
+    found = cells(pairs, ["value"], rule.user).sort_values(["users", "rows"], kind="stable")
+    return found["value"][found["value"] != other].head(1)
 
 
 def _any(column: pd.Series) -> tuple[str, pd.Series]:
@@ -261,11 +271,17 @@ def _bin_means(values: pd.Series, bins: pd.Series) -> pd.Series:
     return means.round().astype(values.dtype) if values.dtype.kind == "i" else means
 
 
+def refuse_none_or_twice(quasi_identifiers: Sequence[str]) -> None:
+    """Raise if there are no quasi-identifiers, or one is there twice."""
+    names = list(quasi_identifiers)
+    if not names or len({*names}) < len(names):
+        raise ValueError(f"quasi_identifiers(={names}) must name one column or more, each once.")
+
+
 def _check(
     table: pd.DataFrame, quasi_identifiers: Sequence[str], rule: Rule, max_suppressed: float
 ) -> None:
-    if not quasi_identifiers:
-        raise ValueError("quasi_identifiers is empty: name the columns that may identify a job.")
+    refuse_none_or_twice(quasi_identifiers)
     missing = [name for name in [*quasi_identifiers, rule.user] if name not in table]
     if missing:
         raise ValueError(f"the table has no column {missing}; it has {list(table)}.")

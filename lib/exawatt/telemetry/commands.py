@@ -12,14 +12,17 @@ from rich.console import Console, Group
 from rich.progress import track
 
 from exawatt.readers import load, read_sacct
-from exawatt.telemetry.aggregate import aggregate
+from exawatt.readers.catalog import locate
+from exawatt.readers.sacct import is_sacct
+from exawatt.telemetry.aggregate import aggregate_recordings
 from exawatt.telemetry.anonymity import Rule
 from exawatt.telemetry.energy import energy
 from exawatt.telemetry.joining import job_energy
-from exawatt.telemetry.pseudonyms import create_key
+from exawatt.telemetry.pseudonyms import create_key, pseudonym, read_key
 from exawatt.telemetry.publish import FileFormat, publish
 from exawatt.telemetry.recording import Recording, clock_steps, convert, gaps, read_recording
 from exawatt.terminal import AsJson, Lenient, Procs, Trace, facts_table, frame_table, plainly
+from exawatt.workload import Workload
 
 telemetry = typer.Typer(
     add_completion=False,
@@ -86,24 +89,37 @@ def telemetry_energy(
     timezone: Annotated[
         str | None, typer.Option(help="Zone of the accounting's times, such as Europe/Zurich.")
     ] = None,
-    output: Annotated[Path | None, typer.Option(help="CSV file for the energy of jobs.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="CSV file for the energy of jobs, not there yet.")
+    ] = None,
+    lenient: Lenient = False,
+    procs: Procs = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure the energy of each device, or of jobs, with its uncertainty and its gaps."""
+    if output is not None and jobs is None:
+        raise ValueError(f"--output {output} is for the energy of jobs: pass --jobs, or --json.")
+    if output is not None and output.exists():
+        raise FileExistsError(f"{output} exists already: pass another --output.")
     read = [read_recording(path) for path in recordings]
     if jobs is not None:
-        _print_jobs(read, jobs, timezone, output, as_json)
+        workload = read_sacct(jobs, strict=not lenient, procs=procs, timezone=timezone)
+        _refuse_local_times(workload, jobs)
+        _print_jobs(read, workload, output, as_json)
         return
+    for one in read:
+        if one.table.empty:
+            raise ValueError(f"{one.path} holds no samples: leave it out.")
     rows = [_measured(one, device) for one in read for device in one.devices]
     if as_json:
         print(_json(rows))
         return
-    shown = pd.DataFrame(rows).drop(columns="recording")
-    formats = dict.fromkeys(("duration_s", "energy_j", "uncertainty_j", "mean_w"), "{:,.1f}")
-    for name, form in (formats | {"gap_share": "{:.2%}"}).items():
-        shown[name] = [form.format(value) for value in shown[name]]
     console = Console()
-    console.print(frame_table(shown, "Energy by device, with its standard uncertainty"))
+    hosts = sorted({one.host for one in read})
+    of = f" of {hosts[0]}" if len(hosts) == 1 else ""
+    title = f"Energy by device{of}, ± its standard uncertainty"
+    console.print(frame_table(_energy_table(rows), title))
+    _print_accuracy(console, read)
     for one in read:
         _print_flaws(console, one)
 
@@ -123,24 +139,76 @@ def _measured(recording: Recording, device: Any) -> dict[str, Any]:
         "method": found.method,
         "energy_j": found.energy_j,
         "uncertainty_j": found.uncertainty_j,
+        # What of it is the sensor's own; nobody tells that of RAPL.
+        "sensor_j": float("nan") if recording.key == "zone" else found.sensor_j,
         "mean_w": found.energy_j / seen_s if seen_s else float("nan"),
         "gap_share": found.gap_share,
     }
+
+
+def _energy_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Energies as texts, in columns that fit into a narrow terminal."""
+    several = len({row["host"] for row in rows}) > 1
+    key = "zone" if all("zone" in row for row in rows) else "device"
+    return pd.DataFrame(
+        ({"host": row["host"]} if several else {})
+        | {
+            key: row["zone"] if "zone" in row else row["device"],
+            "duration_s": f"{row['duration_s']:,.1f}",
+            "method": row["method"],
+            "energy_j": f"{row['energy_j']:,.1f}",
+            "±_j": f"{row['uncertainty_j']:,.1f}",
+            "mean_w": f"{row['mean_w']:,.1f}",
+            "gaps": f"{row['gap_share']:.2%}",
+        }
+        for row in rows
+    )
+
+
+def _print_accuracy(console: Console, recordings: list[Recording]) -> None:
+    """Say what the uncertainties contain of the sensors' accuracy."""
+    kinds = {one.key for one in recordings}
+    if "zone" in kinds:
+        console.print(
+            "± of RAPL is of times and counter steps, without the sensor's own accuracy: no "
+            "tolerance is published."
+        )
+    if "device" in kinds:
+        console.print(
+            "± of NVML has the sensor's tolerance in it, but of a counter not what its sensor "
+            "did not see."
+        )
 
 
 def _print_flaws(console: Console, recording: Recording) -> None:
     for what, found in (("Gaps", gaps(recording)), ("Clock steps", clock_steps(recording))):
         if len(found):
             title = f"{what} in {recording.path.name}: {len(found):,}, the first ten"
-            console.print(frame_table(found.head(10), title))
+            console.print(frame_table(_flaws_table(found.head(10)), title))
     if recording.torn:
         console.print(f"{recording.path.name} ends in half a line, which does not count.")
 
 
+def _flaws_table(found: pd.DataFrame) -> pd.DataFrame:
+    """Gaps or clock steps with instants that people can read."""
+    begin, length = ("begin_ns", "length_s") if "begin_ns" in found else ("time_ns", "step_s")
+    instants = pd.to_datetime(found[begin]).dt.strftime("%Y-%m-%d %H:%M:%S.%f").str[:-3]
+    lengths = found[length].map("{:,.3f}".format)
+    shown = found.assign(**{begin: instants, length: lengths}).rename(columns={begin: "UTC"})
+    return shown.drop(columns=["end_ns", "monotonic_ns"], errors="ignore")
+
+
+def _refuse_local_times(workload: Workload, jobs: Path) -> None:
+    """Raise where times of a wall clock were taken for UTC: other hours would be measured."""
+    if workload.cleaning["reason"].str.startswith("no time zone given").any():
+        raise ValueError(
+            f"{jobs} has times without a zone: pass --timezone, such as Europe/Zurich, or UTC."
+        )
+
+
 def _print_jobs(
-    read: list[Recording], jobs: Path, timezone: str | None, output: Path | None, as_json: bool
+    read: list[Recording], workload: Workload, output: Path | None, as_json: bool
 ) -> None:
-    workload = read_sacct(jobs, timezone=timezone)
     found = job_energy(read, workload)
     table = pd.concat([workload.jobs[["job"]], found], axis=1)
     measured = table[table["energy_j"].notna()]
@@ -156,7 +224,9 @@ def _print_jobs(
     if as_json:
         print(_json(totals | {"rows": measured.to_dict("records")}))
         return
-    Console().print(facts_table(totals))
+    console = Console()
+    console.print(facts_table(totals))
+    _print_accuracy(console, read)
     if output is not None:
         print(f"{len(measured):,} jobs written to {output}")
 
@@ -168,31 +238,35 @@ def telemetry_aggregate(
     output: Annotated[Path, typer.Option(help="File for the windows: .csv or .parquet.")],
     window: Annotated[float, typer.Option(help="Length of a window, 1 to 60 s.")] = 10.0,
 ) -> None:
-    """Aggregate recordings to mean power and energy by window; no energy is lost."""
+    """Aggregate recordings to mean power and energy by window; no counted energy is lost."""
     if output.suffix not in (".csv", ".parquet"):
         raise ValueError(f"--output {output} must end in .csv or .parquet.")
     if output.exists():
         raise FileExistsError(f"{output} exists already: pass another --output.")
-    parts = []
-    for path in _progress(recordings, "aggregating"):
-        one = read_recording(path)
-        parts.append(aggregate(one.table.assign(host=one.host), window, one.interval_s))
-    table = pd.concat(parts, ignore_index=True)
+    read = map(read_recording, _progress(recordings, "aggregating"))
+    table = aggregate_recordings(read, window)
     if output.suffix == ".csv":
         table.to_csv(output, index=False)
     else:
         table.to_parquet(output, index=False)
-    missing = table["missing_s"].sum() / (table["window_s"].sum() or 1)
-    print(f"{output}: {len(table):,} windows, {missing:.1%} of their time without a measurement")
+    missing, spread = table[["missing_s", "spread_s"]].sum() / table["window_s"].sum()
+    print(
+        f"{output}: {len(table):,} windows, {missing:.1%} of their time without a measurement, "
+        f"{spread:.1%} between readings far apart"
+    )
 
 
 @telemetry.command("key")
 @plainly
 def telemetry_key(
     path: Annotated[Path, typer.Argument(help="A file that is not there yet, in no repository.")],
+    user: Annotated[
+        str | None,
+        typer.Option(help="With a key that is there: print this user's hash, to find the rows."),
+    ] = None,
 ) -> None:
     """Make the key of a release, which only you can read. Keep it apart, or destroy it."""
-    print(create_key(path))
+    print(create_key(path) if user is None else pseudonym(user, read_key(path)))
 
 
 @telemetry.command("publish")
@@ -208,8 +282,8 @@ def telemetry_publish(
             "to keep most exact first, such as procs,requested_s."
         ),
     ],
-    k: Annotated[int, typer.Option(min=2, help="Least number of rows of a cell.")] = 5,
-    min_users: Annotated[int, typer.Option(min=2, help="Least number of users of a cell.")] = 5,
+    k: Annotated[int, typer.Option(min=5, help="Least number of rows of a cell.")] = 5,
+    min_users: Annotated[int, typer.Option(min=5, help="Least number of users of a cell.")] = 5,
     max_suppressed: Annotated[
         float, typer.Option(min=0, max=1, help="Largest share of rows, and of energy, given up.")
     ] = 0.02,
@@ -226,6 +300,9 @@ def telemetry_publish(
     licence: Annotated[str, typer.Option(help="Licence, for the release's README.")] = "",
     contact: Annotated[str, typer.Option(help="Whom to ask, for the release's README.")] = "",
     file_format: Annotated[FileFormat, typer.Option("--format", help="Of the tables.")] = "csv",
+    timezone: Annotated[
+        str | None, typer.Option(help="Zone of the accounting's times, such as Europe/Zurich.")
+    ] = None,
     lenient: Lenient = False,
     procs: Procs = None,
 ) -> None:
@@ -233,7 +310,7 @@ def telemetry_publish(
 
     A data set that fails is not written; the cells that fail are named.
     """
-    workload = load(trace, strict=not lenient, procs=procs)
+    workload = _with_names(trace, timezone, not lenient, procs)
     told = {name: text for name, text in (("licence", licence), ("contact", contact)) if text}
     with Console(stderr=True).status("looking for the generalisation that loses least"):
         done = publish(
@@ -260,6 +337,19 @@ def telemetry_publish(
     console.print(facts_table(files, "Files"))
     if done.left_out:
         console.print(f"Left out: {', '.join(done.left_out)}.")
+
+
+def _with_names(trace: str, timezone: str | None, strict: bool, procs: int | None) -> Workload:
+    """Read a trace; accounting of one's own with its names, which a release hashes."""
+    path, entry = locate(trace, "traces")
+    if path is not None and entry is None and is_sacct(path):
+        return read_sacct(path, strict=strict, procs=procs, timezone=timezone, names=True)
+    if timezone is not None:
+        raise ValueError(
+            f"--timezone {timezone} is for Slurm accounting: a log in the Standard Workload Format "
+            "tells its zone in the header (TimeZoneString)."
+        )
+    return load(trace, strict=strict, procs=procs)
 
 
 def _linkage_table(shares: dict[str, dict[str, float]]) -> Group:

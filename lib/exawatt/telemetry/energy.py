@@ -43,7 +43,9 @@ class Energy:
     resolution_j, edges_j, sampling_j, sensor_j, gaps_j : float
         Standard uncertainty by what it comes from [J]: the counter's steps; what happened
         between two samples at the window's ends; the time at which the sensor did not look; its
-        tolerance; and, where gaps were extrapolated, what may have happened there.
+        tolerance; and, where gaps were extrapolated, what may have happened there. What is not
+        known is not in them: the accuracy of RAPL (``sensor_j`` is 0), nor, of a counter, what
+        its sensor did not see (``sampling_j`` is 0).
     """
 
     energy_j: float
@@ -58,7 +60,7 @@ class Energy:
 
     @property
     def uncertainty_j(self) -> float:
-        """Combined standard uncertainty [J]."""
+        """Combined standard uncertainty [J], of RAPL without the sensor's own accuracy."""
         return float(np.linalg.norm([getattr(self, name) for name in COMPONENTS]))
 
 
@@ -91,6 +93,8 @@ def energy(
         energy is left out.
     """
     times = recording.table["time_ns"]
+    if times.empty or len(recording.rows(device)) < 2:
+        raise ValueError(f"{recording.path} holds no two samples, between which energy could be.")
     begin = int(times.iloc[0]) if begin_ns is None else begin_ns
     end = int(times.iloc[-1]) if end_ns is None else end_ns
     table = energies(

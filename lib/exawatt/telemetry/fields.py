@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from exawatt.telemetry.anonymity import Kind
-from exawatt.telemetry.pseudonyms import PERSONS, pseudonyms
+from exawatt.telemetry.pseudonyms import PERSONS, pseudonym, pseudonyms, unknown
 
 Role = Literal["id", "time", "duration", "count", "measure", "category"]
 
@@ -25,6 +25,12 @@ KINDS: dict[Role, Kind] = {
 
 #: Significant digits of a measure: enough for a model, too few to recognise one job by.
 DIGITS = 3
+
+#: Above it floating-point numbers are no longer whole ones, and no job comes near.
+LARGEST = 2.0**53
+
+#: A shorter name counts only where it stands by itself: "u1" is in "priv-u1", not in "gpu1".
+SHORTEST_WITHIN = 4
 
 _CATEGORY = re.compile(r"[\w.,:+-]{1,32}", re.ASCII)
 
@@ -65,7 +71,16 @@ FIELDS: dict[str, Field] = {
 }
 
 #: Fields that tell each other: one of them exact would undo the rounding of another.
-ALIKE = frozenset({"procs", "requested_procs", "nodes"})
+ALIKE = (
+    {"procs", "requested_procs", "nodes", "gpus"},
+    {"runtime_s", "cpu_s"},
+    {"memory_kb", "max_rss_kb"},
+    {"partition", "queue"},
+    {"status", "state"},
+    {"group", "account"},
+)
+#: Two of these tell the third: beside one quasi-identifier one may stay exact, the first.
+PRODUCT = ("runtime_s", "energy_j", "power_w")
 
 RULES: dict[Role, str] = {
     "id": "keyed hash",
@@ -73,13 +88,20 @@ RULES: dict[Role, str] = {
     "duration": "rounded up to the window",
     "count": "as it is",
     "measure": f"{DIGITS} significant digits",
-    "category": "rare values merged",
+    "category": "names hashed, rare values merged",
 }
 
 
 def telltales(quasi_identifiers: Sequence[str]) -> set[str]:
     """Fields that would tell a quasi-identifier in another way, and are none themselves."""
-    return set(ALIKE - {*quasi_identifiers}) if ALIKE & {*quasi_identifiers} else set()
+    named = {*quasi_identifiers}
+    telling = {name for family in ALIKE if family & named for name in family - named}
+    # Processor time is nearly running time, whichever of the two is named.
+    known = {"runtime_s" if name == "cpu_s" else name for name in named} & set(PRODUCT)
+    if known:
+        exact = [name for name in PRODUCT if name not in known | telling]
+        telling.update(exact[len(known) == 1 :])
+    return telling
 
 
 def coarsened(
@@ -102,32 +124,39 @@ def coarsened(
     Raises
     ------
     ValueError
-        The field holds no numbers where it must, or free text where it must not.
+        The field holds no numbers where it must, larger ones than any job has, or free text
+        where it must not.
     """
     role = FIELDS[name].role
     if role == "id":
         return pseudonyms(column, key, PERSONS[name])
     if role == "category":
         return _category(column, name)
-    values = _numbers(column, name)
+    values = numbers(column, name)
     if role == "time":
         return (values - origin_s) // window_s * window_s
     if role == "duration":
         # Unknown is NaN, or -1 in the Standard Workload Format; neither is rounded.
         return values.where(values < 0, np.ceil(values / window_s) * window_s)
-    return _significant(values) if role == "measure" else _whole(values)
+    return significant(values) if role == "measure" else _whole(values)
 
 
-def _numbers(column: pd.Series, name: str) -> pd.Series:
+def numbers(column: pd.Series, name: str) -> pd.Series:
+    """Column as floating-point numbers; an error where it holds anything that is none."""
     if not pd.api.types.is_numeric_dtype(column):
         raise ValueError(f"column {name!r} holds {column.dtype}, and must hold numbers.")
-    return pd.Series(column.to_numpy(np.float64, na_value=np.nan), column.index, name=name)
+    values = pd.Series(column.to_numpy(np.float64, na_value=np.nan), column.index, name=name)
+    if (large := values[values.abs() > LARGEST]).size:
+        raise ValueError(
+            f"column {name!r} holds {large.iloc[0]:g}, more than any job has: correct it, or "
+            "leave the column out with columns=."
+        )
+    return values
 
 
-def _significant(values: pd.Series) -> pd.Series:
-    size = np.floor(np.log10(values.abs().where(values != 0)))
-    step = 10.0 ** (size - DIGITS + 1)
-    return (np.round(values / step) * step).fillna(values)
+def significant(values: pd.Series) -> pd.Series:
+    """Numbers rounded to as many digits as may leave."""
+    return values.map(f"{{:.{DIGITS}g}}".format).astype(np.float64)
 
 
 def _whole(values: pd.Series) -> pd.Series:
@@ -138,8 +167,8 @@ def _whole(values: pd.Series) -> pd.Series:
 def _category(column: pd.Series, name: str) -> pd.Series:
     """Values as they are; an error where one looks like free text or a path."""
     if pd.api.types.is_numeric_dtype(column):
-        return _whole(_numbers(column, name))
-    texts = column.astype("object").map(str, na_action="ignore")
+        return _whole(numbers(column, name))
+    texts = column.astype("object").mask(unknown(column), None).map(str, na_action="ignore")
     if name == "state":  # Slurm's "CANCELLED by 1234" names a user
         texts = texts.str.split().str[0]
     for text in texts.dropna().unique():
@@ -150,3 +179,25 @@ def _category(column: pd.Series, name: str) -> pd.Series:
                 "or rename its values."
             )
     return texts
+
+
+def hide_names(categories: pd.Series, names: set[str], key: bytes) -> pd.Series:
+    """Hash each text of a column that holds one of the names, in capitals or not.
+
+    A name of less than four characters counts only where it stands between others than letters
+    and digits.
+    """
+    folded = {name.lower() for name in names}
+    hidden = {
+        value: pseudonym(value, key, PERSONS["class"])
+        for value in categories.dropna().unique()
+        if any(_holds(str(value).lower(), name) for name in folded)
+    }
+    return categories.map(lambda value: hidden.get(value, value))
+
+
+def _holds(value: str, name: str) -> bool:
+    if len(name) >= SHORTEST_WITHIN:
+        return name in value
+    alone = rf"(?<![a-z0-9]){re.escape(name)}(?![a-z0-9])"
+    return re.search(alone, value) is not None

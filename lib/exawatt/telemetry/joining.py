@@ -1,6 +1,7 @@
 """Energy of jobs: recordings and accounting, joined by time and host."""
 
 import re
+import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -55,8 +56,9 @@ def job_energy(
         Of any hosts, times and kinds. Of two that overlap on one device, the one that began
         first counts while it lasts.
     jobs : Workload or DataFrame
-        One row a job. ``hosts``: names as the recordings' sidecars have them, as a sequence or
-        with commas between, also as Slurm shortens them (``n[08-10]``).
+        One row a job. ``hosts``: as a sequence or with commas between, also as Slurm shortens
+        them (``n[08-10]``). They are those of the recordings' sidecars if they agree up to the
+        first dot.
         ``start_utc`` and ``end_utc``: UTC instants; a workload with a ``start`` may have
         ``start_s`` and ``end_s`` instead, or ``wait_s``. ``procs``: processors in all, spread
         evenly over the hosts; needed where jobs share a node.
@@ -68,7 +70,8 @@ def job_energy(
     Returns
     -------
     DataFrame
-        With the index of the jobs: ``energy_j``; ``uncertainty_j``, its standard uncertainty;
+        With the index of the jobs: ``energy_j``; ``uncertainty_j``, its standard uncertainty,
+        without the accuracy of RAPL, of which no tolerance is published;
         ``coverage``, the share of node time that was measured; ``method`` (``counter``,
         ``integral``, both with ``+`` between, or ``none``); and ``shared``.
 
@@ -82,17 +85,64 @@ def job_energy(
     """
     table = jobs.jobs if isinstance(jobs, Workload) else jobs
     parts = _parts(table, jobs.start if isinstance(jobs, Workload) else None)
+    recorded = [recording for recording in recordings if len(recording.table)]
+    short = _short_names([*(recording.host for recording in recorded), *parts["host"].unique()])
     by_host: dict[str, list[Recording]] = defaultdict(list)
-    for recording in recordings:
-        if len(recording.table):
-            by_host[recording.host].append(recording)
+    for recording in recorded:
+        by_host[short[recording.host]].append(recording)
     found = [
         _on_host(by_host[str(host)], rows, resolution_s, extrapolate)
-        for host, rows in parts.groupby("host", sort=False)
+        for host, rows in parts.groupby(parts["host"].map(short), sort=False)
         if str(host) in by_host
     ]
+    if recorded and not any((rows["coverage"] > 0).any() for rows in found):
+        warnings.warn(f"no job was measured: {_why(recorded, parts)}", stacklevel=2)
     hosts = np.array([len(_names(value)) for value in table["hosts"]])
     return _summed(pd.concat(found) if found else None, hosts, table.index)
+
+
+def _short_names(hosts: Iterable[str]) -> dict[str, str]:
+    """First part of each host's name: accounting seldom has the domain that a host may tell.
+
+    Raises
+    ------
+    ValueError
+        Two hosts of different domains would become one.
+    """
+    short: dict[str, str] = {}
+    long: dict[str, str] = {}
+    for host in dict.fromkeys(hosts):
+        whole = host.lower()
+        name = whole.partition(".")[0]
+        short[host] = name = whole if name.isdecimal() else name  # an address has no name
+        if name == whole:
+            continue
+        other = long.setdefault(name, whole)
+        if not (f"{whole}.".startswith(f"{other}.") or f"{other}.".startswith(f"{whole}.")):
+            raise ValueError(f"hosts {whole} and {other} have the same short name, {name}.")
+    return short
+
+
+def _why(recorded: list[Recording], parts: pd.DataFrame) -> str:
+    """Why no job was measured, in words."""
+    if parts.empty:
+        return "none has hosts, a start and an end."
+    hosts = sorted({recording.host for recording in recorded}), sorted(set(parts["host"]))
+    if not set(_short_names(hosts[0]).values()) & set(_short_names(hosts[1]).values()):
+        return "the recordings are of {}, the jobs of {}.".format(*map(_some, hosts))
+    spans = np.array([_span_ns(recording) for recording in recorded])
+    instants = [
+        spans[:, 0].min(),
+        spans[:, 1].max(),
+        parts["begin_ns"].min(),
+        parts["end_ns"].max(),
+    ]
+    texts = [f"{pd.Timestamp(instant).floor('s'):%Y-%m-%d %H:%M:%S}" for instant in instants]
+    return "the recordings are from {} to {} UTC, the jobs from {} to {} UTC.".format(*texts)
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
 
 
 def _parts(jobs: pd.DataFrame, origin: pd.Timestamp | None) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from exawatt.stats import Floats
 from exawatt.telemetry.recorder import RESTARTED
-from exawatt.telemetry.recording import GAP_INTERVALS, Recording
+from exawatt.telemetry.recording import GAP_INTERVALS, Recording, usual_spacing
 
 Nanoseconds = NDArray[np.int64]
 
@@ -40,7 +40,8 @@ class Sensor:
     least_counter_s : float
         Shortest window over which counter differences are taken without being asked for [s].
     tolerance : float
-        The true power lies within this share of the measured one [-].
+        The true power lies within this share of the measured one [-]; 0 where nobody states it,
+        and then no uncertainty has the sensor's own accuracy in it.
     """
 
     window_s: float = 0.0
@@ -64,7 +65,8 @@ class Sensor:
         return (self.window_s + self.update_s) / 2
 
 
-#: RAPL: a counter that steps every millisecond. No tolerance is published, so none is counted.
+#: RAPL: a counter that steps every millisecond. Its maker publishes no tolerance, and studies
+#: against power meters do not agree on one: uncertainties are without the sensor's own accuracy.
 RAPL = Sensor(counter_step_s=1e-3)
 
 #: NVML's mean over a second (from Ampere on, but for GA100). The duty is that of A100 and H100:
@@ -125,7 +127,7 @@ class Meter:
         successive differences estimates the variance in one [1]_. Readings whose windows
         overlap are compared only with those that share nothing with them.
         """
-        if self.method == "counter":
+        if self.method == "counter":  # it does not show what its sensor missed
             return np.zeros(self.moments_s.size)
         lengths, sensor = self._lengths_s, self.sensor
         typical_s = float(np.median(lengths)) if lengths.size else 0.0
@@ -293,8 +295,10 @@ def _integral(recording: Recording, rows: pd.DataFrame, column: str, sensor: Sen
     """
     usable = np.flatnonzero(rows[column].notna())
     watts = rows[column].to_numpy()[usable]
-    moments_s = recording.elapsed_s[rows.index].to_numpy()[usable]
-    known = np.diff(moments_s) <= GAP_INTERVALS * recording.interval_s
+    elapsed_s = recording.elapsed_s[rows.index].to_numpy()
+    moments_s = elapsed_s[usable]
+    usual_s = usual_spacing(elapsed_s, rows["status"].to_numpy())[usable]
+    known = np.diff(moments_s) <= GAP_INTERVALS * np.maximum(usual_s[:-1], usual_s[1:])
     known &= np.diff(usable) == 1
     ticks = _ticks(recording)
     return Meter("integral", sensor, ticks, moments_s - sensor.lag_s, watts[:-1], watts[1:], known)

@@ -1,5 +1,7 @@
 """Pseudonyms: names become keyed hashes, with one key a release that nobody else may read.
 
+It needs the standard library alone, for compute nodes tag recordings with it.
+
 References
 ----------
 .. [1] J.-P. Aumasson et al., "BLAKE2: Simpler, Smaller, Fast as MD5", ACNS 2013.
@@ -10,8 +12,10 @@ import os
 import secrets
 import stat
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: What a pseudonym stands for: equal names of different kinds get different pseudonyms.
 PERSONS = {
@@ -21,11 +25,16 @@ PERSONS = {
     "app": b"app-id",
     "job": b"job-id",
     "host": b"host-id",
+    "class": b"class-id",
 }
 
 #: 128 bits: among a thousand million names, two share a pseudonym with probability 1.5e-21.
 DIGEST_BYTES = 16
 KEY_BYTES = 32
+
+#: What makes a folder a repository or a release, from where a key could be published.
+REPOSITORIES = ((".git",), (".hg",), (".svn",), ("HEAD", "objects", "refs"))
+RELEASE = ("publication_report.json",)
 
 #: Top of the checkout, where the package is installed editable.
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -41,12 +50,12 @@ def create_key(path: Path | str) -> Path:
     Raises
     ------
     KeyFileError
-        The path lies inside a repository.
+        The path lies inside a repository or a release.
     FileExistsError
         There is something already: a key that was overwritten could never be used again.
     """
-    path = Path(path).expanduser()
-    _refuse_repositories(path)
+    path = expanded(path)
+    _refuse_inside(path)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
@@ -72,22 +81,29 @@ def read_key(path: Path | str) -> bytes:
     Raises
     ------
     KeyFileError
-        The key lies in a repository, links followed; others than its owner may read or change
-        it; or it is too short to be a key, or too long.
+        The key lies in a repository or a release, links followed; it belongs neither to who
+        reads it nor to root, or others may read or change it; or it is too short to be a key, or
+        too long.
     FileNotFoundError
     """
-    path = Path(path).expanduser()
-    _refuse_repositories(path)
-    if not path.is_file():
+    path = expanded(path)
+    _refuse_inside(path)
+    if not os.path.isfile(path):  # unlike Path.is_file it bears a link to itself
         raise FileNotFoundError(
             f"{path} is no file: make a key with 'exawatt telemetry key {path}'."
         )
     with path.open("rb") as file:
-        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+        status = os.fstat(file.fileno())
         key = file.read(hashlib.blake2b.MAX_KEY_SIZE + 1)
-    if mode & 0o077:
+    if status.st_uid not in (0, os.geteuid()):
         raise KeyFileError(
-            f"{path} has mode {mode:04o}, open to others: close it with 'chmod 600 {path}'."
+            f"{path} belongs to user {status.st_uid}, who may read and change it: make it yours "
+            f"with 'chown {os.geteuid()} {path}'."
+        )
+    if status.st_mode & 0o077:
+        raise KeyFileError(
+            f"{path} has mode {stat.S_IMODE(status.st_mode):04o}, open to others: close it with "
+            f"'chmod 600 {path}'."
         )
     if not KEY_BYTES <= len(key) <= hashlib.blake2b.MAX_KEY_SIZE:
         raise KeyFileError(
@@ -98,20 +114,27 @@ def read_key(path: Path | str) -> bytes:
     return key
 
 
-def _refuse_repositories(path: Path) -> None:
-    """Raise if a path lies in the work tree of a git repository, or in the project's checkout."""
-    _refuse_inside(path, CHECKOUT)
-    for folder in path.resolve().parents:
-        if (folder / ".git").exists():
-            _refuse_inside(path, folder)
+def expanded(path: Path | str) -> Path:
+    """Path with ``~`` or ``~user`` at its begin expanded."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise KeyFileError(f"{path} names no user's folder: pass a path without '~'.") from None
 
 
-def _refuse_inside(path: Path, folder: Path) -> None:
-    if path.resolve().is_relative_to(folder):
-        raise KeyFileError(
-            f"{path} lies inside {folder}, from where it could be published: move it out with "
-            f"'mv {path.resolve()} ~/', or make one elsewhere with 'exawatt telemetry key PATH'."
+def _refuse_inside(path: Path) -> None:
+    """Raise if a path, links followed, lies in a repository, a release or the checkout."""
+    real = Path(os.path.realpath(path))
+    for folder in real.parents:
+        marks = any(
+            all(os.path.lexists(folder / name) for name in names)
+            for names in (*REPOSITORIES, RELEASE)
         )
+        if marks or folder == CHECKOUT:
+            raise KeyFileError(
+                f"{path} lies inside {folder}, from where it could be published: move it out with "
+                f"'mv {real} ~/', or make one elsewhere with 'exawatt telemetry key PATH'."
+            )
 
 
 def pseudonym(name: str, key: bytes, person: bytes = b"user-id") -> str:
@@ -132,22 +155,23 @@ def pseudonym(name: str, key: bytes, person: bytes = b"user-id") -> str:
     return hashlib.blake2b(text, key=key, person=person, digest_size=DIGEST_BYTES).hexdigest()
 
 
-def pseudonyms(names: pd.Series, key: bytes, person: bytes = b"user-id") -> pd.Series:
+def pseudonyms(names: "pd.Series", key: bytes, person: bytes = b"user-id") -> "pd.Series":
     """Pseudonym of each name of a column; a missing name stays missing.
 
     Numbers are hashed as their digits. Missing are NaN, None, an empty text and the number -1,
     which is how job logs write "unknown".
     """
     known = ~unknown(names)
-    distinct = {name: pseudonym(_text(name), key, person) for name in names[known].unique()}
+    distinct = {name: pseudonym(text_of(name), key, person) for name in names[known].unique()}
     return names.map(distinct).astype("object").where(known, None)
 
 
-def unknown(names: pd.Series) -> pd.Series:
+def unknown(names: "pd.Series") -> "pd.Series":
     """Whether each name of a column is missing."""
     return names.isna() | names.isin(["", -1])
 
 
-def _text(name: object) -> str:
+def text_of(name: object) -> str:
+    """Text of a name, which may be a number."""
     # A column with missing numbers holds 7.0 for 7.
     return str(int(name)) if isinstance(name, float) and name.is_integer() else str(name)

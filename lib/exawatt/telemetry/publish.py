@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from exawatt.readers.sacct import clock_unknown
 from exawatt.telemetry.aggregate import WINDOWS_S
 from exawatt.telemetry.anonymity import (
     Anonymised,
@@ -18,10 +19,19 @@ from exawatt.telemetry.anonymity import (
     anonymise,
     merge_rare,
     refuse,
+    refuse_none_or_twice,
 )
 from exawatt.telemetry.attack import linkage, singled_out
-from exawatt.telemetry.fields import FIELDS, KINDS, RULES, coarsened, telltales
-from exawatt.telemetry.pseudonyms import read_key, unknown
+from exawatt.telemetry.fields import (
+    FIELDS,
+    KINDS,
+    RULES,
+    coarsened,
+    hide_names,
+    numbers,
+    telltales,
+)
+from exawatt.telemetry.pseudonyms import expanded, read_key, text_of, unknown
 from exawatt.telemetry.release import FORMAT, REPORT
 from exawatt.telemetry.release_readme import readme
 from exawatt.telemetry.released_power import POWER_FIELDS, released_power
@@ -30,6 +40,10 @@ from exawatt.workload import Workload
 WEEK_S = 7 * 86400
 #: Jobs of one user that an attacker knows, in the report.
 KNOWN_JOBS = 3
+#: Columns whose names must not stand in a category.
+NAMED = ("user", "group", "account")
+#: Columns of which a reader may keep the names, as ``user_name`` and so on.
+NUMBERED = ("user", "group", "app")
 
 FileFormat = Literal["csv", "parquet"]
 
@@ -74,7 +88,8 @@ def publish(
     ----------
     jobs : Workload or DataFrame
         One row a job, in the columns of :data:`FIELDS`; ``user`` is needed. Names may be texts or
-        numbers.
+        numbers; where there is a ``user_name``, ``group_name`` or ``app_name``, as from
+        ``read_sacct(..., names=True)``, it takes the number's place.
     folder : path-like
         Folder of the release, which must not exist yet.
     key : path-like
@@ -82,7 +97,7 @@ def publish(
     quasi_identifiers : sequence of str
         Columns by which somebody could recognise a job, the one to keep most exact first.
     rule : Rule, optional
-        Rows and users of each cell; five of both when not given.
+        Rows and users of each cell; five of both when not given. Less is for study.
     max_suppressed : float
         Largest share of the rows, and of their energy (of their processor-seconds where energy
         is not known), that may be suppressed instead of generalising further.
@@ -113,17 +128,20 @@ def publish(
     that their order says nothing more. Everything is written beside the folder and renamed when
     it is whole.
     """
-    folder = Path(folder).expanduser()
+    folder = expanded(folder)
     _check(folder, window_s, file_format)
     rule = rule or Rule()
     secret = read_key(key)
-    table = (jobs.jobs if isinstance(jobs, Workload) else jobs).reset_index(drop=True)
+    table = _with_names(jobs.jobs if isinstance(jobs, Workload) else jobs)
     names = _chosen(table, columns, quasi_identifiers, rule)
     origin_s = _first_week_s(jobs)
     coarse = pd.DataFrame(
         {name: coarsened(table[name], name, secret, window_s, origin_s) for name in names}
     )
-    _refuse_names(coarse, table["user"])
+    persons = _names(table)
+    for name in _categories(coarse):
+        if not pd.api.types.is_numeric_dtype(coarse[name]):
+            coarse[name] = hide_names(coarse[name], persons, secret)
     found = _anonymous(coarse, quasi_identifiers, rule, max_suppressed, as_is)
     files = {"jobs": _released(found.table, quasi_identifiers, rule)}
     if power is not None:
@@ -160,12 +178,26 @@ def _check(folder: Path, window_s: float, file_format: str) -> None:
         raise FileNotFoundError(f"{folder.parent} is no folder: make it with 'mkdir -p'.")
 
 
+def _with_names(jobs: pd.DataFrame) -> pd.DataFrame:
+    """Jobs with names in the place of the numbers that a reader gave them."""
+    texts = {name: f"{name}_name" for name in NUMBERED if f"{name}_name" in jobs}
+    table = jobs.assign(**{name: jobs[text] for name, text in texts.items()})
+    return table.drop(columns=list(texts.values())).reset_index(drop=True)
+
+
+def _names(table: pd.DataFrame) -> set[str]:
+    """Names of users, groups and accounts that must not be told in another column."""
+    columns = [table[name] for name in NAMED if name in table]
+    return {text_of(name) for column in columns for name in column[~unknown(column)].unique()}
+
+
 def _chosen(
     table: pd.DataFrame, columns: Sequence[str] | None, named: Sequence[str], rule: Rule
 ) -> list[str]:
     """Columns to publish, in the order of the fields."""
     if rule.user != "user":
         raise ValueError(f"the rule's user(={rule.user!r}) must be 'user' in a release.")
+    refuse_none_or_twice(named)
     telling = telltales(named)
     if columns is None:
         there = (set(FIELDS) & set(table.columns)) - telling
@@ -189,7 +221,7 @@ def _first_week_s(jobs: Workload | pd.DataFrame) -> float:
     table = jobs.jobs if isinstance(jobs, Workload) else jobs
     if "submit_s" not in table or not table["submit_s"].notna().any():
         return 0.0
-    first_s = float(table["submit_s"].min())
+    first_s = float(numbers(table["submit_s"], "submit_s").min())
     if not isinstance(jobs, Workload) or jobs.start is None:
         return first_s // WEEK_S * WEEK_S
     local = (jobs.start + pd.Timedelta(first_s, "s")).tz_convert(jobs.timezone).tz_localize(None)
@@ -198,9 +230,12 @@ def _first_week_s(jobs: Workload | pd.DataFrame) -> float:
 
 
 def _second_0(jobs: Workload | pd.DataFrame) -> str:
-    if isinstance(jobs, Workload) and jobs.start is not None:
-        return "Monday 00:00, local time, of the first week; which week is not told"
-    return "whole weeks after the source's second 0, so that the first job is in the first week"
+    if not isinstance(jobs, Workload) or jobs.start is None:
+        return "whole weeks after the source's second 0, so that the first job is in the first week"
+    clock = "local time" if jobs.timezone != "UTC" else "UTC"
+    if clock_unknown(jobs):
+        clock = "by the clock of the source, whose time zone is not known"
+    return f"Monday 00:00, {clock}, of the first week; which week is not told"
 
 
 def _origin_ns(jobs: Workload | pd.DataFrame, origin_s: float) -> int:
@@ -209,19 +244,12 @@ def _origin_ns(jobs: Workload | pd.DataFrame, origin_s: float) -> int:
         raise ValueError(
             "power needs the instant of the jobs' second 0: pass a Workload with start=."
         )
+    if clock_unknown(jobs):
+        raise ValueError(
+            "the jobs' times are of a wall clock whose zone is not known, so no power belongs to "
+            "them: pass timezone= (--timezone) when reading them."
+        )
     return int(jobs.start.as_unit("ns").value) + round(origin_s * 1e9)
-
-
-def _refuse_names(coarse: pd.DataFrame, users: pd.Series) -> None:
-    """Raise if a category says in clear who a user is."""
-    known = set(users.dropna().astype(str))
-    for name in _categories(coarse):
-        if not pd.api.types.is_numeric_dtype(coarse[name]):
-            for value in set(coarse[name].dropna()) & known:
-                raise ValueError(
-                    f"column {name!r} holds {value!r}, which is a user's name too: leave the "
-                    "column out with columns=, or rename this value."
-                )
 
 
 def _anonymous(

@@ -153,20 +153,24 @@ class _Recording:
     """The file and its sidecar, from before the first tick until after the last."""
 
     def __init__(self, path: Path, source: Source, options: Options, ticks: Ticks) -> None:
+        host = socket.gethostname()
+        self._path = sidecar.path_of(path)
+        earlier = sidecar.earlier_runs(self._path) if path.exists() else []
+        # Before the file is opened, which cuts its torn line: the other may be writing it.
+        if earlier and (other := earlier[-1].get("host", host)) != host:
+            raise OutputError(f"{path}: is a recording of host {other}; choose another --output.")
         self.file = AppendedFile(path, header(source))
         self._written = 0
         self._continued: set[object] = set()
-        self._path = sidecar.path_of(path)
         self._source, self._ticks = source, ticks
-        earlier = sidecar.earlier_runs(self._path) if self.file.continues else []
         self._begun = {
             "format": source.format,
             "version": sys.modules["exawatt"].__version__,  # in memory: this is a part of it
-            "host": socket.gethostname(),
+            "host": host,
             "interval_s": options.interval_s,
             "metadata": options.metadata,
             "started_ns": time.time_ns(),
-        } | ({"earlier": earlier} if earlier else {})
+        } | ({"earlier": earlier} if earlier and self.file.continues else {})
 
     def write(self, rows: Sequence[Row], instant: Instant) -> None:
         """Append a tick."""
@@ -258,7 +262,13 @@ def say(text: str) -> None:
 def _print(source: Source) -> None:
     """Put one tick on stdout."""
     instant = Instant.now()
-    sys.stdout.write(header(source) + lines(source.sample(), instant))
+    text = header(source) + lines(source.sample(), instant)
+    try:
+        # Not through sys.stdout, which would try once more when Python ends.
+        with open(1, "w", encoding="utf-8", closefd=False) as stdout:
+            stdout.write(text)
+    except OSError as error:
+        raise OutputError(f"stdout: {(error.strerror or str(error)).lower()}.") from None
 
 
 def _record(source: Source, name: str, options: Options, stopping: set[signal.Signals]) -> None:

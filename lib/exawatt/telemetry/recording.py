@@ -14,8 +14,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from exawatt.readers.files import TraceError
+from exawatt.stats import Floats
 from exawatt.telemetry.recorder import OK, RESTARTED
 from exawatt.telemetry.sidecar import path_of
 
@@ -54,9 +56,10 @@ FORMATS: dict[str, tuple[str, dict[str, str]]] = {
 
 #: Usable samples further apart than this many intervals have a gap between them.
 GAP_INTERVALS = 2.5
+#: Less than this is a slewed clock, or a logger that was interrupted between its two clocks [s].
+CLOCK_STEP_S = 0.1
 
 _METADATA = b"exawatt"
-_STEP_S = 0.1  # less is a slewed clock, or a logger that was interrupted between its two clocks
 _SLEW = 1e-3  # twice what NTP may slew a clock by
 
 
@@ -112,7 +115,7 @@ class Recording:
 
     @property
     def interval_s(self) -> float:
-        """Time between ticks, as asked for [s]."""
+        """Time between ticks, as the last run of the logger was asked for [s]."""
         return float(self.sidecar["interval_s"])
 
     @property
@@ -156,6 +159,8 @@ def read_recording(path: Path | str) -> Recording:
         is left out, and stands in ``torn``.
     """
     path = Path(path)
+    if not path.is_file():
+        raise TraceError(path, "is no file.")
     if path.suffix == ".parquet":
         return _read_parquet(path)
     sidecar = _read_sidecar(path)
@@ -185,6 +190,11 @@ def _checked(path: Path, sidecar: Any) -> dict[str, Any]:
     if fields["format"] not in FORMATS:
         problem = f"is of an unknown format; {list(FORMATS)} can be read."
         raise TraceError(path, problem, None, "format", str(fields["format"]))
+    runs = [*fields.get("earlier", []), fields]
+    hosts = list(dict.fromkeys(str(run.get("host", fields["host"])) for run in runs))
+    if len(hosts) > 1:
+        problem = "is of several hosts; split the recording where it was continued."
+        raise TraceError(path, problem, None, "host", ", ".join(hosts))
     return fields
 
 
@@ -301,6 +311,20 @@ def _write_whole(path: Path, content: bytes) -> None:
     partial.replace(path)
 
 
+def usual_spacing(moments_s: Floats, status: NDArray[Any]) -> Floats:
+    """Usual time between the rows of one device, at each row [s]; 0 in a run of one row.
+
+    It is the median within each run of the logger, since a file may be continued at another
+    interval, and a logger may not manage the interval that it was asked for.
+    """
+    run = np.cumsum(status == RESTARTED)
+    inside = np.diff(run) == 0
+    spacing_s = pd.Series(np.diff(moments_s)[inside]).groupby(run[1:][inside])
+    # The lower of two middle ones: of three ticks with a pause among them, the shorter.
+    usual_s = spacing_s.quantile(0.5, interpolation="lower")
+    return usual_s.reindex(run, fill_value=0.0).to_numpy(np.float64)
+
+
 def gaps(recording: Recording) -> pd.DataFrame:
     """Stretches of time without a whole sample.
 
@@ -313,8 +337,9 @@ def gaps(recording: Recording) -> pd.DataFrame:
 
     Notes
     -----
-    Whole samples further apart than :data:`GAP_INTERVALS` intervals have a gap between them
-    even if nothing stands there. A sample of which only a part could be read is not whole.
+    Whole samples further apart than :data:`GAP_INTERVALS` times the usual have a gap between them
+    even if nothing stands there; see :func:`usual_spacing`. A sample of which only a part could
+    be read is not whole.
     """
     columns = [recording.key, "begin_ns", "end_ns", "length_s", "reason"]
     found = [row for device in recording.devices for row in _gaps_of(recording, device)]
@@ -331,7 +356,8 @@ def _gaps_of(recording: Recording, device: Any) -> list[tuple[Any, int, int, flo
     marks = np.unique(np.concatenate([[0], np.flatnonzero(whole), [len(rows) - 1]]))
     begin, end = marks[:-1], marks[1:]
     broken = (end - begin > 1) | ~whole[begin] | ~whole[end] | (status[end] == RESTARTED)
-    late = np.diff(elapsed_s[marks]) > GAP_INTERVALS * recording.interval_s
+    usual_s = usual_spacing(elapsed_s, status)[marks]
+    late = np.diff(elapsed_s[marks]) > GAP_INTERVALS * np.maximum(usual_s[:-1], usual_s[1:])
     found = []
     for first, last in marks[np.flatnonzero(broken | late)[:, None] + [0, 1]]:
         stretch = status[first if not whole[first] else first + 1 : last + 1]
@@ -359,7 +385,7 @@ def clock_steps(recording: Recording) -> pd.DataFrame:
     elapsed_s = np.diff(monotonic) / 1e9
     step_s = np.diff(wall) / 1e9 - elapsed_s
     same_boot = elapsed_s > 0
-    at = np.flatnonzero(same_boot & (np.abs(step_s) > _STEP_S + _SLEW * elapsed_s))
+    at = np.flatnonzero(same_boot & (np.abs(step_s) > CLOCK_STEP_S + _SLEW * elapsed_s))
     return pd.DataFrame(
         {"time_ns": wall[at + 1], "monotonic_ns": monotonic[at + 1], "step_s": step_s[at]}
     )

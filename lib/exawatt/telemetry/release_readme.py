@@ -18,6 +18,7 @@ Contact, and removal of a person's rows: {contact}
   one name has different hashes in different releases.
 - Times and durations are rounded to {window_s:g} s. Second 0 is {second_0}.
 - Each combination of {named} occurs in at least {k} rows, of at least {min_users} distinct users.
+- A text of a category that holds the name of a user, group or account is a keyed hash too.
 - Rows are sorted by their own values. Their order says nothing more.
 - {left_out} further columns of the source were left out.
 
@@ -56,7 +57,9 @@ Do not try to identify anyone.
 """
 
 POWER_WARNING = """\
-- Steps in a host's power show when jobs began and ended there, though not whose they were.
+- Steps in a host's power show when jobs began and ended there, though not whose they were. No least
+  number of users holds for a host: the power of one that few people use is the power of their jobs.
+- A window of power that was not seen wholly is left out unless those before and after it were.
 """
 
 
