@@ -27,8 +27,8 @@ from exawatt.telemetry.powermodel import (
 #: Kinds of Argo's processors: the one that is fitted, and the one that it is carried over to.
 ARGO_KIND, ARGO_OTHER = "e5-2680v2", "e5-2640v4"
 ZEUS_SHOWN = ("shufflenetv2", "resnet50", "ncf", "deepspeech2")
-COLUMNS = ["data", "predicted from", "held out", "samples", "mean absolute error"]
-COLUMNS += ["95 % interval", "of power", "bias", "within interval"]
+COLUMNS = ["data", "predicted from", "held out", "samples", "error"]
+COLUMNS += ["95 % interval", "of power", "bias", "inside"]
 
 
 # Dahu
@@ -240,11 +240,11 @@ def _row(data: str, by: str, out: str, told: pd.DataFrame, unit: str = "W") -> d
         "predicted from": by,
         "held out": out,
         "samples": len(told),
-        "mean absolute error": f"{numbers[0]} {unit}",
+        "error": f"{numbers[0]} {unit}",
         "95 % interval": f"{numbers[1]} to {numbers[2]}",
         "of power": found.loc["mean_absolute_share", "value"],
         "bias": found.loc["bias_w", "value"],
-        "within interval": covered,
+        "inside": covered,
     }
 
 
@@ -256,7 +256,7 @@ def held_out_table(
     for name, told in zeus.items():
         rows.append(_row("Zeus", "batch size, limit", f"{name} by {name}", told))
     if kabre is not None:
-        rows.append(_row("Kabré", "processor time", "later jobs", kabre, "W a processor"))
+        rows.append(_row("Kabré", "processor time", "later jobs", kabre, "W each"))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -276,9 +276,9 @@ def held_out_facts(table: pd.DataFrame, zeus: Mapping[str, pd.DataFrame]) -> dic
             & table["held out"].str.startswith(out)
         ]
         one = rows.iloc[0] if len(rows) else None
-        facts[key] = "–" if one is None else str(one["mean absolute error"]).removesuffix(" W")
+        facts[key] = "–" if one is None else str(one["error"]).removesuffix(" W")
         if key == "argo_other":
-            facts["argo_other_within"] = "–" if one is None else f"{one['within interval']:.0%}"
+            facts["argo_other_within"] = "–" if one is None else f"{one['inside']:.0%}"
     facts["zeus_mean"] = f"{zeus['network']['power_w'].mean():.0f}" if zeus else "–"
     return facts
 
