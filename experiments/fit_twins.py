@@ -36,8 +36,11 @@ def main() -> None:
         print(f"fitting {name}")
         text += [f"[traces.{name}]", *_toml(asdict(fit_trace(ew.load(name)))), ""]
     print("fitting carbon intensity")
-    halves = ew.load_intensity("GB-2022"), ew.load_intensity("GB-2023")
-    text += ["[intensity.GB-2023]", *_toml(asdict(fit_intensity(*halves))), ""]
+    years = ew.load_intensity("GB-2023"), ew.load_intensity("GB-2022")
+    fitted = fit_intensity(*reversed(years))
+    for seed, series in enumerate(years, start=1):
+        twin = intensity_twin(series, fitted, seed)
+        text += [f"[intensity.{series.name}]", *_toml(asdict(twin)), ""]
     TARGET.write_text("\n".join(text), encoding="utf-8")
     print(
         f"wrote {TARGET.relative_to(Path.cwd()) if TARGET.is_relative_to(Path.cwd()) else TARGET}"
@@ -294,7 +297,7 @@ def compared(jobs: pd.DataFrame) -> tuple[float, float]:
     return float((ratio >= 0.99).mean()), float((ratio < 0.5).mean())
 
 
-def fit_intensity(first: ew.Intensity, second: ew.Intensity) -> IntensityTwin:
+def fit_intensity(first: ew.Intensity, second: ew.Intensity) -> dict[str, object]:
     """Fit means by month and half-hour, and an autoregressive residual, to the first half.
 
     The two years together are the series; its first half ends in the autumn of 2022, so that
@@ -316,13 +319,21 @@ def fit_intensity(first: ew.Intensity, second: ew.Intensity) -> IntensityTwin:
     lags = np.stack([residual[1:-1], residual[:-2]], axis=1)
     memory, *_ = np.linalg.lstsq(lags, residual[2:], rcond=None)
     shock = float((residual[2:] - lags @ memory).std())
+    return {
+        "means": tuple(tuple(round(float(v), 2) for v in row) for row in means),
+        "memory": tuple(float(v) for v in memory),
+        "shock": shock,
+    }
+
+
+def intensity_twin(series: ew.Intensity, fitted: dict[str, object], seed: int) -> IntensityTwin:
+    """Twin as long as a series, from the same instant on."""
     return IntensityTwin(
-        start=f"{second.start:%Y-%m-%dT%H:%M}",
-        half_hours=len(second),
-        timezone=second.timezone,
-        means=tuple(tuple(round(float(v), 2) for v in row) for row in means),
-        memory=tuple(float(v) for v in memory),
-        shock=shock,
+        start=f"{series.start:%Y-%m-%dT%H:%M}",
+        half_hours=len(series),
+        timezone=series.timezone,
+        seed=seed,
+        **fitted,
     )
 
 

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from exawatt.facility import Pue
 from exawatt.intensity import HALF_HOUR_S, GapError, Intensity, lay_on, tiled
 from exawatt.power import J_PER_KWH, PowerProfile
 from exawatt.stats import Floats, step_integral
+from exawatt.units import doubt_intensity
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +30,8 @@ class Account:
         What drew the energy, and whose intensity was used.
     fill : str or None
         Rule that supplied intensity in the series' gaps.
+    pue : float or Pue
+        What made the facility's energy of that of the computers.
     """
 
     energy_kwh: float
@@ -37,6 +41,7 @@ class Account:
     power_label: str
     intensity_label: str
     fill: str | None
+    pue: float | Pue = 1.0
 
     def __repr__(self) -> str:
         """Return the account in one line."""
@@ -68,7 +73,8 @@ def account(power: PowerProfile, intensity: Intensity) -> Account:
     Parameters
     ----------
     power : PowerProfile
-        IT power; its PUE makes it the facility's.
+        IT power; its PUE makes it the facility's. For another PUE,
+        ``dataclasses.replace(power, pue=...)``.
     intensity : Intensity
         Half-hourly means. The trace is laid on it by :func:`lay_on`, and beyond its ends the
         series repeats every 52 weeks.
@@ -87,20 +93,25 @@ def account(power: PowerProfile, intensity: Intensity) -> Account:
     .. math:: C = \sum_k I_k \, \bigl(E(t_{k+1}) - E(t_k)\bigr)
 
     with the cumulative energy :math:`E` evaluated at the edges of the half-hours: power is
-    piecewise constant and intensity a mean over half-hours, so nothing is approximated.
+    piecewise constant and intensity a mean over half-hours, so nothing is approximated. A PUE by
+    load and season is affine in the power of a month, and a half-hour is of the month in which it
+    begins.
     """
     origin = origin_on(power, intensity)
     bins, slots, grams = _half_hours(intensity, origin, power.edges_s[0], power.edges_s[-1])
     edges_s = bins * HALF_HOUR_S + origin
-    energy_kwh = np.diff(power.cumulative_j(edges_s)) * power.pue / J_PER_KWH
-    _refuse_gaps(intensity, bins, energy_kwh, grams)
-    carbon = np.where(energy_kwh > 0, energy_kwh * np.nan_to_num(grams) / 1e3, 0.0)
     # A trace without a start has no calendar of its own and takes the one it is laid on.
     clock = power.start or intensity.start - pd.Timedelta(seconds=origin)
+    times = (clock + pd.to_timedelta(edges_s[:-1], unit="s")).tz_convert(power.timezone)
+    it_kwh, overhead_kwh = _energy_kwh(power, edges_s, times.month)
+    energy_kwh = it_kwh + overhead_kwh
+    doubt_intensity("gco2_per_kwh", intensity.gco2_per_kwh)
+    _refuse_gaps(intensity, bins, energy_kwh, grams)
+    carbon = np.where(energy_kwh > 0, energy_kwh * np.nan_to_num(grams) / 1e3, 0.0)
     half_hours = pd.DataFrame(
         {
             "time_s": edges_s[:-1],
-            "time": (clock + pd.to_timedelta(edges_s[:-1], unit="s")).tz_convert(power.timezone),
+            "time": times,
             "series_time": intensity.start + pd.to_timedelta(slots * HALF_HOUR_S, unit="s"),
             "energy_kwh": energy_kwh,
             "gco2_per_kwh": grams,
@@ -109,14 +120,23 @@ def account(power: PowerProfile, intensity: Intensity) -> Account:
         }
     )
     return Account(
-        energy_kwh=power.energy_kwh * power.pue,
+        energy_kwh=power.energy_kwh + float(overhead_kwh.sum()),
         carbon_kgco2e=float(carbon.sum()),
         half_hours=half_hours,
         window_s=(float(power.edges_s[0]), float(power.edges_s[-1])),
         power_label=power.label,
         intensity_label=intensity.label,
         fill=intensity.fill,
+        pue=power.pue,
     )
+
+
+def _energy_kwh(power: PowerProfile, edges_s: Floats, month: pd.Index) -> tuple[Floats, Floats]:
+    """Energy of the computers in each half-hour, and what the facility adds [kWh]."""
+    it_kwh = np.diff(power.cumulative_j(edges_s)) / J_PER_KWH
+    inside_s = np.diff(np.clip(edges_s, power.edges_s[0], power.edges_s[-1]))
+    factor, fixed_w = Pue.of(power.pue).coefficients(month)
+    return it_kwh, (factor - 1.0) * it_kwh + fixed_w * inside_s / J_PER_KWH
 
 
 def mean_over(power: PowerProfile, intensity: Intensity, begin_s: Floats, end_s: Floats) -> Floats:

@@ -12,7 +12,16 @@ from rich.table import Table
 import exawatt as ew
 from exawatt.readers.catalog import Entry, Kind, cache_folder, catalog, named
 from exawatt.readers.fetch import cached, fetch
-from exawatt.terminal import AsJson, Lenient, Procs, Trace, facts_table, frame_table, plainly
+from exawatt.terminal import (
+    AsJson,
+    Lenient,
+    Procs,
+    Timezone,
+    Trace,
+    facts_table,
+    frame_table,
+    plainly,
+)
 
 traces = typer.Typer(
     help="Traces known by name: list them, fetch them, or look at one (or at any file)."
@@ -46,14 +55,18 @@ def traces_list(as_json: AsJson = False) -> None:
 @traces.command("info")
 @plainly
 def traces_info(
-    trace: Trace, lenient: Lenient = False, procs: Procs = None, as_json: AsJson = False
+    trace: Trace,
+    lenient: Lenient = False,
+    procs: Procs = None,
+    timezone: Timezone = None,
+    as_json: AsJson = False,
 ) -> None:
     """Show a trace's machine, span and load, what cleaning did to it, and where it is from."""
     entry = named(trace, "traces")
     if entry is None and (series := named(trace, "intensity")):
         _print_series(series, as_json)
         return
-    workload = ew.load(trace, strict=not lenient, procs=procs)
+    workload = ew.load(trace, strict=not lenient, procs=procs, timezone=timezone)
     load = workload.offered_load
     facts = {
         "trace": workload.name,

@@ -6,7 +6,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from exawatt.facility import Pue
 from exawatt.stats import Floats
+from exawatt.units import doubt
 from exawatt.workload import Workload
 
 
@@ -65,6 +67,7 @@ class Partition:
                 f"whole nodes need nodes of one size: {self.procs} processors and {self.gpus} "
                 f"GPUs do not divide over nodes(={self.nodes}); pass exclusive=False."
             )
+        doubt("busy_w", self.busy_w, 1, 200_000, "power of one node is in watts; 1 kW is 1000")
 
     @property
     def procs_per_node(self) -> float:
@@ -111,14 +114,15 @@ class Platform:
     ----------
     partitions : tuple of Partition
         With a single one, all jobs go there; else to the one with the number that the job names.
-    pue : float
-        Power usage effectiveness: facility energy over IT energy [-].
+    pue : float or Pue
+        Power usage effectiveness: facility energy over IT energy [-], a constant or by load and
+        season.
     name : str
         What to call the machine and its watts.
     """
 
     partitions: tuple[Partition, ...]
-    pue: float = 1.0
+    pue: float | Pue = 1.0
     name: str = "stand-in"
 
     def __post_init__(self) -> None:
@@ -129,12 +133,16 @@ class Platform:
         numbers = [partition.number for partition in self.partitions]
         if len(set(numbers)) < len(numbers):
             raise ValueError(f"partitions have the numbers {numbers}; each needs its own.")
-        if self.pue < 1:
-            raise ValueError(f"pue(={self.pue}) must be at least 1.")
+        Pue.of(self.pue)
 
     @classmethod
     def uniform(
-        cls, nodes: int, procs: int, pue: float = 1.0, name: str = "stand-in", **partition: Any
+        cls,
+        nodes: int,
+        procs: int,
+        pue: float | Pue = 1.0,
+        name: str = "stand-in",
+        **partition: Any,
     ) -> Self:
         """Machine of a single partition; further arguments are those of :class:`Partition`."""
         return cls((Partition(nodes, procs, **partition),), pue=pue, name=name)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from exawatt.facility import Pue
 from exawatt.platform import Partition
 from exawatt.replay import Schedule, allocate_processors
 from exawatt.stats import Floats, step_integral, step_sum
@@ -22,8 +23,8 @@ class PowerProfile:
         Moments at which power changes [s, the trace's own origin].
     watts : ndarray, shape (n,)
         Power between two successive edges [W].
-    pue : float
-        Facility energy over IT energy [-].
+    pue : float or Pue
+        Facility energy over IT energy [-], a constant or by load and season.
     start : Timestamp or None
         UTC instant of second 0.
     timezone : str
@@ -36,7 +37,7 @@ class PowerProfile:
 
     edges_s: Floats
     watts: Floats
-    pue: float = 1.0
+    pue: float | Pue = 1.0
     start: pd.Timestamp | None = None
     timezone: str = "UTC"
     first_submit_s: float = 0.0
@@ -51,6 +52,11 @@ class PowerProfile:
             )
         if not (np.diff(self.edges_s) > 0).all():
             raise ValueError("edges_s must increase strictly.")
+        # Sums of draws that come and go leave a rounding error below zero.
+        if not (self.watts >= -1e-9 * np.abs(self.watts).max()).all():
+            bad = self.watts[~(self.watts >= 0)][0]
+            raise ValueError(f"watts(={bad:g}) must be numbers, not negative: power in W.")
+        Pue.of(self.pue)
 
     def __repr__(self) -> str:
         """Return the profile in one line."""

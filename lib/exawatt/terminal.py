@@ -25,6 +25,13 @@ Trace = Annotated[
 Procs = Annotated[
     int | None, typer.Option(min=1, help="Processors, when the file does not tell them.")
 ]
+Timezone = Annotated[
+    str | None,
+    typer.Option(
+        help="Zone of the machine's wall clock, such as Europe/Stockholm, when the file does not "
+        "tell it. Default: UTC."
+    ),
+]
 Lenient = Annotated[
     bool, typer.Option("--lenient", help="Work around defects of the file, and count them.")
 ]

@@ -18,6 +18,7 @@ from exawatt.batsim.hosts import SleepState, read_hosts
 from exawatt.batsim.job_file import JobFile, read_job_file
 from exawatt.batsim.platform_xml import read_platform, write_platform
 from exawatt.batsim.workload import job_file_of, read_workload, workload_of, write_workload
+from exawatt.facility import Pue
 
 seconds = st.floats(1e-3, 1e9)
 jobs = st.lists(
@@ -168,6 +169,7 @@ def test_what_is_no_workload_is_refused(tmp_path: Path, text: str, message: str)
 
 
 watts = st.floats(0, 1e6)
+pues = st.floats(1, 3) | st.builds(Pue, st.floats(1, 3), st.floats(0, 1e6))
 OTHERS = ("sleep_w", "gpu_w", "fall_asleep_s", "fall_asleep_w", "wake_s", "wake_w")
 partitions = st.builds(
     lambda nodes, per_node, gpus, exclusive, idle, dynamic, rest: ew.Partition(
@@ -180,9 +182,9 @@ partitions = st.builds(
 
 
 @settings(max_examples=40)
-@given(st.lists(partitions, min_size=1, max_size=3), st.floats(1, 3), st.text(max_size=9))
+@given(st.lists(partitions, min_size=1, max_size=3), pues, st.text(max_size=9))
 def test_a_platform_survives_the_round_trip(
-    tmp_path_factory: pytest.TempPathFactory, found: list[ew.Partition], pue: float, name: str
+    tmp_path_factory: pytest.TempPathFactory, found: list[ew.Partition], pue: float | Pue, name: str
 ) -> None:
     numbered = tuple(replace(one, number=i) for i, one in enumerate(found))
     platform = ew.Platform(numbered, pue=pue, name=name)

@@ -168,7 +168,7 @@ def test_an_absent_trace_is_replaced_by_a_generated_one_with_a_warning(
     assert "generated" in workload.label
 
 
-@pytest.mark.parametrize(("name", "tier"), [("GB-2023", "twin"), ("GB-2022", "tiny")])
+@pytest.mark.parametrize(("name", "tier"), [("GB-2023", "twin"), ("GB-2022", "twin")])
 def test_an_absent_series_is_replaced_by_a_generated_one_with_a_warning(
     no_real_data: Path, name: str, tier: str
 ) -> None:

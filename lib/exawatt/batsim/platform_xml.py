@@ -9,6 +9,7 @@ from xml.sax.saxutils import quoteattr
 
 from exawatt.batsim.files import write_text
 from exawatt.batsim.hosts import MASTER_HOST, Host, Hosts, SleepState, read_hosts
+from exawatt.facility import Pue
 from exawatt.platform import Partition, Platform
 
 _COMPUTE_FLOPS = 1e8
@@ -51,7 +52,9 @@ def _stored_platform(text: str) -> Platform:
     try:
         content = json.loads(text)
         partitions = tuple(Partition(**one) for one in content["partitions"])
-        return Platform(partitions, pue=content["pue"], name=content["name"])
+        pue = content["pue"]
+        pue = Pue(**pue) if isinstance(pue, dict) else pue
+        return Platform(partitions, pue=pue, name=content["name"])
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise ValueError(f"the zone's property 'exawatt' cannot be read: {error!r}.") from None
 
@@ -88,7 +91,7 @@ def write_platform(platform: Platform, path: Path | str) -> None:
     """
     content = {
         "name": platform.name,
-        "pue": platform.pue,
+        "pue": asdict(platform.pue) if isinstance(platform.pue, Pue) else platform.pue,
         "partitions": [asdict(partition) for partition in platform.partitions],
     }
     lines = [

@@ -184,7 +184,13 @@ def _refuse_tiny(entry: Entry) -> None:
         )
 
 
-def load(name_or_path: str | Path, *, strict: bool = True, procs: int | None = None) -> Workload:
+def load(
+    name_or_path: str | Path,
+    *,
+    strict: bool = True,
+    procs: int | None = None,
+    timezone: str | None = None,
+) -> Workload:
     """Load a trace by catalog name or path, and report what cleaning did.
 
     Parameters
@@ -196,6 +202,9 @@ def load(name_or_path: str | Path, *, strict: bool = True, procs: int | None = N
         Raise on the first defect; otherwise work around it and count it in ``cleaning``.
     procs : int, optional
         Processors of the machine, when the file does not tell them.
+    timezone : str, optional
+        Zone of the machine's wall clock, such as ``Europe/Stockholm``; without it, that of the
+        catalog or the file, else UTC.
 
     Returns
     -------
@@ -221,10 +230,11 @@ def load(name_or_path: str | Path, *, strict: bool = True, procs: int | None = N
     assert path is not None
     name = entry.name if entry else None
     if is_sacct(path):
-        timezone = (entry.timezone or None) if entry else None
-        workload = read_sacct(path, strict=strict, procs=procs, timezone=timezone, name=name)
+        zone = timezone or (entry.timezone or None if entry else None)
+        workload = read_sacct(path, strict=strict, procs=procs, timezone=zone, name=name)
     else:
         workload = read_swf(path, strict=strict, procs=procs, name=name)
+        workload = replace(workload, timezone=timezone) if timezone else workload
     return replace(workload, tier=entry.tier) if entry else workload
 
 

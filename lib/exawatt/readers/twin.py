@@ -295,6 +295,9 @@ class IntensityTwin:
         Length.
     timezone : str
         Zone of the wall clock by which months and half-hours are meant.
+    seed : int
+        Seed when none is asked for: each series has its own, for a year must not repeat the
+        noise of the year that a forecaster learnt from.
     means : tuple of tuple of float, shape (12, 48)
         Mean of each month and half-hour of the day [gCO2/kWh].
     memory : tuple of float
@@ -306,13 +309,17 @@ class IntensityTwin:
     start: str
     half_hours: int
     timezone: str
+    seed: int
     means: tuple[tuple[float, ...], ...]
     memory: tuple[float, ...]
     shock: float
 
-    def generate(self, name: str, half_hours: int | None = None, seed: int = 1) -> Intensity:
+    def generate(
+        self, name: str, half_hours: int | None = None, seed: int | None = None
+    ) -> Intensity:
         """Draw a series, of tier ``twin``; the same seed gives the same series."""
         n = self.half_hours if half_hours is None else half_hours
+        seed = self.seed if seed is None else seed
         if n < 1:
             raise ValueError(f"half_hours(={n}) must be at least 1.")
         rng = np.random.default_rng(seed)
