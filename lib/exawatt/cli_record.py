@@ -15,8 +15,8 @@ from exawatt.replay.requests import FIRST_REQUEST_S
 PolicyName = Annotated[
     str,
     typer.Option(
-        help="easy, easy-sjbf, easy++, conservative, ORDER[+BACKFILL], or a JSON file as "
-        "docs/policies.md describes it."
+        help="easy, easy-sjbf, easy++, conservative, ORDER[+BACKFILL], a carbon hold such as "
+        "carbon-threshold or lowest-window, or a JSON file as docs/policies.md describes it."
     ),
 ]
 SeriesName = Annotated[

@@ -10,7 +10,6 @@ References
    Temporal Workload Shifting Can Reduce Carbon Emissions in the Cloud", Middleware 2021.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,14 +17,25 @@ import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
+from exawatt.replay.deadlines import Deadline, next_day_at_nine, next_workday, semi_weekly
 from exawatt.stats import Floats
 
+__all__ = [
+    "Deadline",
+    "Jobs",
+    "machine_learning_project",
+    "next_day_at_nine",
+    "next_workday",
+    "nightly",
+    "semi_weekly",
+    "shifted",
+    "with_error",
+]
+
 HalfHours = NDArray[np.int64]
-Deadline = Callable[[pd.DatetimeIndex], pd.DatetimeIndex]
 
 HALF_HOUR = pd.Timedelta(minutes=30)
 DAY_HALF_HOURS = 48
-_NINE = pd.Timedelta(hours=9)
 
 
 def nightly(forecast: ArrayLike, flexibility: int, days: int, nominal: int = 2) -> HalfHours:
@@ -100,37 +110,6 @@ def machine_learning_project(year: int = 2020, n_jobs: int = 3387, seed: int = 0
     arrivals = [np.sort(rng.choice(np.arange(18, 34), size=count)) for count in each]
     begin = np.repeat(workdays * DAY_HALF_HOURS, each) + np.concatenate(arrivals)
     return Jobs(start, begin, rng.choice(np.arange(8, 179), size=n_jobs))
-
-
-def next_workday(finish: pd.DatetimeIndex) -> pd.DatetimeIndex:
-    """Deadline: the finish if it falls in working hours, else 09:00 of the next workday."""
-    return _workday(finish, friday_days=3)
-
-
-def next_day_at_nine(finish: pd.DatetimeIndex) -> pd.DatetimeIndex:
-    """Deadline that the published figures rest on: of a Friday's evening, Saturday at 09:00.
-
-    The program behind [1]_ gives a job that would end on Friday after 17:00 until the next
-    morning, where the paper says the next workday; Saturdays and Sundays wait for Monday.
-    """
-    return _workday(finish, friday_days=1)
-
-
-def _workday(finish: pd.DatetimeIndex, friday_days: int) -> pd.DatetimeIndex:
-    """Nine in the morning of the day itself or of the next; after Friday so many days later."""
-    weekday, since = finish.day_of_week, finish - finish.normalize()
-    evening = (weekday >= 5) | (since > pd.Timedelta(hours=17))
-    morning = ~evening & (since < _NINE)
-    later = np.array([1, 1, 1, 1, friday_days, 2, 1])[weekday]
-    nine = finish.normalize() + pd.to_timedelta(np.where(evening, later, 0), unit="D") + _NINE
-    return pd.DatetimeIndex(np.where(evening | morning, nine, finish))
-
-
-def semi_weekly(finish: pd.DatetimeIndex) -> pd.DatetimeIndex:
-    """Deadline: the first Monday or Thursday, 09:00, at or after the finish."""
-    days = finish.normalize() + pd.to_timedelta((finish - finish.normalize() > _NINE) * 1, unit="D")
-    ahead = np.minimum(-days.day_of_week % 7, (3 - days.day_of_week) % 7)
-    return pd.DatetimeIndex(days + pd.to_timedelta(ahead, unit="D") + _NINE)
 
 
 def shifted(

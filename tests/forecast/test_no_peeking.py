@@ -89,9 +89,13 @@ def test_no_policy_knows_a_later_forecast(case: Case, known: int, seed: int) -> 
 
 
 HOLD = ew.CarbonHold(budget_s=12 * 3600.0, min_saving=0.02)
-POLICIES = {name: replace(policy, hold=HOLD) for name, policy in ALIASES.items()} | {
+POLICIES = {name: replace(policy, hold=policy.hold or HOLD) for name, policy in ALIASES.items()} | {
     "sjf": ew.Policy(order="sjf", hold=HOLD),
     "guarded": ew.Policy(backfill="easy", max_wait_s=6 * 3600.0, hold=HOLD),
+}
+AT_A_LEVEL = {
+    f"{rule} at a level": ew.Policy(backfill="easy", hold=replace(HOLD, rule=rule, level=0.75))
+    for rule in ("window", "slot", "carbon-time")
 }
 
 
@@ -105,12 +109,12 @@ def weeks_jobs() -> ew.Workload:
     return make_workload(rows, 32, start=MONDAY, timezone="UTC")
 
 
-@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("policy", POLICIES | AT_A_LEVEL)
 @pytest.mark.parametrize("name", FORECASTERS)
 def test_no_decision_rests_on_what_comes_after_it(name: str, policy: str) -> None:
     # Persistence is issued from the second day on; nothing is held before.
     series, workload = wavy(3 * WEEK, seed=7), weeks_jobs()
-    chosen = POLICIES[policy]
+    chosen = (POLICIES | AT_A_LEVEL)[policy]
     schedule = ew.replay(workload, chosen, forecast=FORECASTERS[name](series))
     starts = schedule.start_s
     for known in (60, 100, 150, 200, 250):

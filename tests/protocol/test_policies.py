@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -46,6 +46,11 @@ POLICIES: dict[str, dict[str, Any]] = {
     },
     "sleep": {"backfill": "easy", "sleep_after_s": 600},
     "hold": {"backfill": "easy", "hold": {"budget_s": 14400}},
+    **{
+        name: {"backfill": "easy", "hold": asdict(policy.hold)}
+        for name, policy in ALIASES.items()
+        if policy.hold
+    },
     "sleep, cap and hold": {
         "order": "sjf",
         "backfill": "easy",

@@ -7,20 +7,18 @@ remembered between passes but what the page says is remembered. Times are compar
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import floor
 
+from reference_holds import is_held_back, next_half_hour
 from reference_orders import (
     correct,
     estimate_at_submission,
     expected_end,
     free_for_jobs,
     in_order,
-    is_starving,
     planned_end,
     request,
 )
 from reference_terms import (
-    HALF_HOUR_S,
     Amount,
     CarbonHold,
     Dvfs,
@@ -404,50 +402,6 @@ def start_if_chosen(state: State, life: Life) -> float:
         return state.now
     nodes = nodes_of(state, lowest_processors(state, life))
     return max(awake_if_taken(state, node) for node in nodes)
-
-
-# Carbon hold
-
-
-def is_held_back(state: State, life: Life) -> bool:
-    """Whether the current forecast promises enough to a job that waits for a later half-hour."""
-    hold, forecast = state.policy.hold, state.forecast
-    if hold is None or forecast is None or is_starving(state, life):
-        return False
-    number = half_hour(state)
-    if not 0 <= number < len(forecast.gco2_per_kwh):
-        return False
-    values = forecast.gco2_per_kwh[number]
-    issued = forecast.origin_s + HALF_HOUR_S * number
-    now = mean_intensity(values, issued, state.now, life.estimate_s)
-    for lead in range(1, len(values)):
-        later = issued + HALF_HOUR_S * lead
-        if later - state.now <= hold.budget_s - life.held_s:
-            then = mean_intensity(values, issued, later, life.estimate_s)
-            if then < (1 - hold.min_saving) * now:
-                return True
-    return False
-
-
-def half_hour(state: State) -> int:
-    assert state.forecast is not None
-    return floor((state.now - state.forecast.origin_s) / HALF_HOUR_S)
-
-
-def next_half_hour(state: State) -> float:
-    assert state.forecast is not None
-    return state.forecast.origin_s + HALF_HOUR_S * (half_hour(state) + 1)
-
-
-def mean_intensity(values: Sequence[float], issued: float, start: float, length: float) -> float:
-    """The mean of half-hourly values over a job, as far as they reach."""
-    end = min(start + length, issued + HALF_HOUR_S * len(values))
-    total = 0.0
-    for lead, value in enumerate(values):
-        begins = issued + HALF_HOUR_S * lead
-        overlap = min(end, begins + HALF_HOUR_S) - max(start, begins)
-        total += value * max(0.0, overlap)
-    return total / (end - start)
 
 
 # Why a job waited

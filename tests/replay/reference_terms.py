@@ -58,10 +58,15 @@ class Dvfs:
 
 @dataclass(frozen=True)
 class CarbonHold:
-    """How long a job may be held in all [s], and the least part of its intensity to be saved."""
+    """How long a job may be held in all [s], by which rule, and the numbers of that."""
 
     budget_s: float
     min_saving: float = 0.05
+    rule: str = "window"
+    threshold_gco2_per_kwh: float | None = None
+    quantile: float | None = None
+    level: float | None = None
+    deadline: str | None = None
 
 
 @dataclass(frozen=True)
@@ -84,10 +89,20 @@ class Scorer:
 
 @dataclass(frozen=True)
 class Forecast:
-    """Intensities: row i was issued at `origin_s` + i half-hours, its first value is for then."""
+    """Intensities: row i was issued at `origin_s` + i half-hours, its first value is for then.
+
+    At the origin it is a Monday's midnight on the grid's wall clock. `errors` are by how much the
+    value at the level of a hold is off, by lead: of forecasts up to 3, up to 6, and above.
+    """
 
     origin_s: float
     gco2_per_kwh: tuple[tuple[float, ...], ...]
+    errors: tuple[tuple[float, float, float], ...] = ()
+
+    def at_level(self, number: int) -> tuple[float, ...]:
+        """Row of the quantiles at the level of a hold, nowhere below zero."""
+        row = zip(self.gco2_per_kwh[number], self.errors, strict=True)
+        return tuple(max(0.0, value + by[(value > 3) + (value > 6)]) for value, by in row)
 
 
 Order = str | Multifactor | Scorer
@@ -141,6 +156,8 @@ class Life:
     corrections: int = 0
     held_until_s: float | None = None
     held_s: float = 0.0
+    looked_s: float | None = None  # when a hold first looked at it
+    believed: float = nan  # mean intensity that it would have had then
     reservation_s: float | None = None  # when conservative backfilling plans to start it
     chosen_s: float = nan
     start_s: float = nan

@@ -28,6 +28,7 @@ from reference_terms import (
 )
 
 import exawatt as ew
+from exawatt.forecast import LEVELS, Spread
 
 FORMULAS = ("fcfs", "lcfs", "sjf", "ljf", "saf", "lxf", "wfp3", "unicep", "f1", "f2", "f3", "f4")
 ORDERS = (*FORMULAS, "Multifactor", "Scorer")
@@ -36,6 +37,9 @@ BACKFILLS = ("none", "easy", "conservative")
 ESTIMATES = ("request", "actual", "last2", "predicted_s")
 CORRECTIONS = ("none", "request", "increments", "doubling")
 MISSING = ("quantile", "runtime")
+RULES = ("window", "slot", "carbon-time", "threshold", "quantile")
+DEADLINES = (None, "next-workday", "semi-weekly")
+LEVEL = 0.75
 MONDAY = pd.Timestamp("2023-01-02", tz="UTC")
 
 
@@ -111,6 +115,8 @@ class Case:
             "correction": (policy.correction, CORRECTIONS),
             "missing": (policy.missing_request, MISSING),
             "order": (order_name(policy.order), ORDERS),
+            "hold": (policy.hold and policy.hold.rule, RULES),
+            "deadline": (policy.hold and policy.hold.deadline, DEADLINES),
         }
         return {
             "users": len({job.user for job in jobs}) > 1,
@@ -131,6 +137,7 @@ class Case:
             "dvfs": policy.dvfs is not None,
             "several levels": policy.dvfs is not None and len(policy.dvfs.levels) > 1,
             "hold": policy.hold is not None,
+            "hold at a level": policy.hold is not None and policy.hold.level is not None,
         } | {
             f"{field} {name}": name == value
             for field, (value, names) in chosen.items()
@@ -240,7 +247,29 @@ def forecasts(draw: st.DrawFn, origin_s: float) -> Forecast:
     rng = np.random.default_rng(draw(st.integers(0, 1000)))
     issues, leads = draw(st.integers(1, 40)), draw(st.integers(1, 8))
     values = rng.integers(1, 9, (issues, leads)).astype(float).tolist()
-    return Forecast(origin_s, tuple(tuple(row) for row in values))
+    errors = rng.integers(-2, 4, (leads, 3)).astype(float).tolist()
+    return Forecast(
+        origin_s,
+        tuple(tuple(row) for row in values),
+        tuple((low, mid, high) for low, mid, high in errors),
+    )
+
+
+@st.composite
+def holds(draw: st.DrawFn) -> CarbonHold:
+    """Any rule, with the numbers that it needs."""
+    rule = draw(st.sampled_from(RULES))
+    hold = CarbonHold(
+        budget_s=draw(st.sampled_from([0.0, 1800.0, 3000.0, 7200.0, 20000.0])),
+        rule=rule,
+        deadline=draw(st.sampled_from([None, *DEADLINES])),
+    )
+    if rule == "threshold":
+        return replace(hold, threshold_gco2_per_kwh=float(draw(st.integers(0, 8))))
+    hold = replace(hold, level=draw(st.sampled_from([None, None, LEVEL])))
+    if rule == "quantile":
+        return replace(hold, quantile=draw(st.sampled_from([0.1, 0.25, 0.5, 0.9])))
+    return replace(hold, min_saving=draw(st.sampled_from([0.0, 0.125, 0.5])))
 
 
 def lowest_cap_w(jobs: list[Job], partition: Partition, policy: Policy) -> tuple[float, float]:
@@ -261,8 +290,8 @@ def cases(
     """
     sometimes = st.sampled_from([False, False, True])
     backfill = draw(st.sampled_from(backfills or BACKFILLS))
-    holds = draw(sometimes) if hold is None else hold
-    unit = draw(st.sampled_from([150.0, 300.0] if holds else [1.0, 1.0, 0.25]))
+    held = draw(sometimes) if hold is None else hold
+    unit = draw(st.sampled_from([150.0, 300.0] if held else [1.0, 1.0, 0.25]))
     sleep = draw(sometimes)
     splits = [[-1], [1], [1, 2]] if parted is None else [[1, 2]] if parted else [[-1], [1]]
     numbers = draw(st.sampled_from(splits))
@@ -288,17 +317,12 @@ def cases(
         )
         if draw(sometimes)
         else None,
-        hold=CarbonHold(
-            budget_s=draw(st.sampled_from([0.0, 1800.0, 3000.0, 7200.0, 20000.0])),
-            min_saving=draw(st.sampled_from([0.0, 0.125, 0.5])),
-        )
-        if holds
-        else None,
+        hold=draw(holds()) if held else None,
     )
     case = Case(jobs, machine, policy)
     if draw(sometimes):
         case = replace(case, policy=replace(policy, power_cap_w=draw(caps(case))))
-    return replace(case, forecast=draw(forecasts(jobs[0].submit_s))) if holds else case
+    return replace(case, forecast=draw(forecasts(jobs[0].submit_s))) if held else case
 
 
 @st.composite
@@ -345,16 +369,22 @@ def as_policy(policy: Policy) -> ew.Policy:
     )
 
 
+def as_forecast(forecast: Forecast) -> ew.Forecast:
+    """Return a forecast whose first issue is on a Monday's midnight, in winter."""
+    spread = None
+    if forecast.errors:
+        edges = np.tile([3.0, 6.0], (len(forecast.errors), 1))
+        errors = np.repeat(np.array(forecast.errors)[:, :, None], LEVELS.size, axis=2)
+        spread = Spread(edges, errors)
+    return ew.Forecast(MONDAY, np.array(forecast.gco2_per_kwh), spread=spread)
+
+
 def replay_case(case: Case, causes: bool = True) -> ew.Schedule:
     """Replay a case with the library; the forecast begins with the first submission."""
-    forecast = None
-    if case.forecast is not None:
-        values = np.array(case.forecast.gco2_per_kwh)
-        forecast = ew.Forecast(start=MONDAY, gco2_per_kwh=values)
     return ew.replay(
         as_workload(case.jobs, sum(each.procs for each in case.partitions)),
         policy=as_policy(case.policy),
         platform=as_platform(case.partitions),
-        forecast=forecast,
+        forecast=case.forecast and as_forecast(case.forecast),
         causes=causes,
     )

@@ -35,7 +35,7 @@ POLICIES = {
         sleep_after_s=900.0,
         power_cap_w=0.9 * FULL_W,
         dvfs=ew.Dvfs(),
-        hold=ew.CarbonHold(4 * HOURS),
+        hold=ew.CarbonHold(8 * HOURS, rule="carbon-time", deadline="semi-weekly"),
     ),
     "conservative, sleep and hold": ew.Policy(
         backfill="conservative", sleep_after_s=900.0, hold=ew.CarbonHold(4 * HOURS)

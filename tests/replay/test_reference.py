@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from numpy.testing import assert_allclose, assert_array_equal
 from reference import Job, Partition, Policy, Run, simulate
 from reference_terms import CAUSES
-from strategies import Case, cases, replay_case
+from strategies import RULES, Case, cases, replay_case
 
 # Each way to combine features is compiled first.
 pytestmark = pytest.mark.timeout(1800)
-EXAMPLES = {"none": 1500, "easy": 2000, "conservative": 1500, "hold": 800}
+EXAMPLES = {"none": 1500, "easy": 2000, "conservative": 1500, "hold": 1500}
 DRAWN: Counter[str] = Counter()
 
 thorough: dict[str, Any] = {"deadline": None, "suppress_health_check": list(HealthCheck)}
@@ -34,6 +34,10 @@ def count(case: Case, runs: list[Run]) -> None:
     """Note what the case has, and what came of it."""
     happened = {f"waited for {each}": any(run.causes[each] for run in runs) for each in CAUSES}
     happened["killed"] = any(run.state == "killed" for run in runs)
+    hold = case.policy.hold
+    for rule in RULES:
+        by_it = hold is not None and hold.rule == rule
+        happened[f"held by {rule}"] = by_it and happened["waited for hold"]
     happened["half frequency"] = any(run.frequency < 1 for run in runs)
     there = case.features() | happened | {"cases": True}
     DRAWN.update({name: int(yes) for name, yes in there.items()})

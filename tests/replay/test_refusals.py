@@ -9,6 +9,7 @@ import pytest
 from builders import make_workload
 
 import exawatt as ew
+from exawatt.forecast import LEVELS, Spread
 
 ONE = make_workload([(0, 2, 10, 10)], 4)
 
@@ -48,6 +49,31 @@ def test_policies_that_make_no_sense(policy: dict[str, Any], message: str) -> No
     [
         (lambda: ew.CarbonHold(-3600.0), "budget_s.*-3600"),
         (lambda: ew.CarbonHold(1.0, min_saving=1.0), "min_saving.*1.0"),
+        (lambda: ew.CarbonHold(1.0, rule="cleanest"), "rule.*cleanest.*window, carbon-time"),
+        (lambda: ew.CarbonHold(1.0, deadline="friday"), "deadline.*friday.*next-workday or semi"),
+        (
+            lambda: ew.CarbonHold(1.0, rule="threshold"),
+            r"threshold_gco2_per_kwh\(=None\) must be a number, 0 g/kWh or more, for rule='thr",
+        ),
+        (lambda: ew.CarbonHold(1.0, rule="quantile"), r"quantile\(=None\) must.*between 0 and 1"),
+        (lambda: ew.CarbonHold(1.0, rule="quantile", quantile=1.0), r"quantile\(=1.0\) must"),
+        (
+            lambda: ew.CarbonHold(1.0, threshold_gco2_per_kwh=90.0),
+            r"threshold_gco2_per_kwh\(=90.0\) is of rule='threshold', not of 'window'",
+        ),
+        (
+            lambda: ew.CarbonHold(1.0, rule="slot", quantile=0.5),
+            r"quantile\(=0.5\) is of rule='quantile', not of 'slot'",
+        ),
+        (
+            lambda: ew.CarbonHold(1.0, rule="threshold", threshold_gco2_per_kwh=1.0, level=0.5),
+            r"level\(=0.5\).*looks at the present alone",
+        ),
+        (lambda: ew.CarbonHold(1.0, level=75), r"level\(=75\) must be between 0 and 1"),
+        (
+            lambda: ew.CarbonHold(1.0, 0.1, rule="quantile", quantile=0.5),
+            r"min_saving\(=0.1\) is not of rule='quantile'; leave it out",
+        ),
         (lambda: ew.Dvfs(levels=()), r"levels.*\(\)"),
         (lambda: ew.Dvfs(levels=(0.5, 1.0)), r"levels.*0.5, 1.0.*descending"),
         (lambda: ew.Dvfs(levels=(1.2,)), "levels.*1.2"),
@@ -108,6 +134,20 @@ def test_replays_that_could_never_end(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         ew.replay(workload, ew.Policy(**policy), platform)
+
+
+def test_a_level_needs_a_forecast_with_a_spread_and_that_level() -> None:
+    start, values = pd.Timestamp("2023", tz="UTC"), np.ones((4, 4))
+    spread = Spread(np.ones((4, 2)), np.zeros((4, 3, LEVELS.size)))
+    bare = ew.Forecast(start, values, name="plain")
+    with pytest.raises(ValueError, match=r"level\(=0.75\) needs.*plain has no spread"):
+        ew.replay(ONE, ew.Policy(hold=ew.CarbonHold(60.0, level=0.75)), forecast=bare)
+    with pytest.raises(ValueError, match=r"level\(=0.77\) must be one of"):
+        ew.replay(
+            ONE,
+            ew.Policy(hold=ew.CarbonHold(60.0, level=0.77)),
+            forecast=replace(bare, spread=spread),
+        )
 
 
 def test_a_trace_without_a_job() -> None:

@@ -278,6 +278,11 @@ def _forecast(policy: Policy, intensity: Any) -> Forecast | None:
             f"policy {policy.name} holds jobs back for cleaner power; pass the option "
             '"intensity", such as "GB-2023".'
         )
+    if policy.hold.level is not None:
+        raise ValueError(
+            f"the hold's level(={policy.hold.level:g}) needs a forecast that tells how sure it is; "
+            "the one by persistence here does not. Pass a policy without level."
+        )
     return persistence(load_intensity(str(intensity), fill="week"))
 
 

@@ -3,8 +3,9 @@
 import numpy as np
 
 from exawatt.replay.compiling import compiled, compiled_inline
-from exawatt.replay.extras import eligible, held_back, starving
+from exawatt.replay.extras import eligible, starving
 from exawatt.replay.heaps import pop, push
+from exawatt.replay.holds import held_back
 from exawatt.replay.machine import occupy
 from exawatt.replay.state import CAPPED, FREE_GPUS, GAP, LEFT_UW
 

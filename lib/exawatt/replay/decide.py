@@ -9,8 +9,9 @@ import numpy as np
 from exawatt.replay.compiling import compiled, compiled_inline
 from exawatt.replay.conservative import place_jobs
 from exawatt.replay.estimates import correct, learn, predict
-from exawatt.replay.extras import RESOURCES, attribute, eligible, held_back, level_for, starving
+from exawatt.replay.extras import RESOURCES, attribute, eligible, level_for, starving
 from exawatt.replay.heaps import pop, push
+from exawatt.replay.holds import held_back
 from exawatt.replay.lanes import fitting8, lowest_bit, startable8, u
 from exawatt.replay.machine import close_gaps, occupy, release
 from exawatt.replay.nodes import fall_asleep, next_asleep_s, waking

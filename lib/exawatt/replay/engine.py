@@ -42,7 +42,7 @@ _OF_JOBS = {
     "order": ("estimate_s", "score", "known"),
     "profile": ("reserved_s",),
     "history": ("estimate_s", "begin_s", "stretch", "overruns"),
-    "extras": tuple("level chosen_s begin_s held_s held_until cause since waits".split()),
+    "extras": tuple("level chosen_s begin_s held_s held_until looked cause since waits".split()),
     "nodes": ("job_proc",),
 }
 # Of the machine and its users: kept when jobs are added.
@@ -103,7 +103,7 @@ class Engine:
     Raises
     ------
     ValueError
-        The policy holds jobs back, and there is no forecast.
+        The policy holds jobs back, and there is no forecast, or none as it needs.
     """
 
     def __init__(
@@ -117,18 +117,9 @@ class Engine:
         scored_outside: bool = False,
     ) -> None:
         """Take note of the rules; the machine is built with the first jobs."""
-        if policy.hold is not None and forecast is None:
-            raise ValueError(
-                "the policy holds jobs back for cleaner power and needs to know what is to come; "
-                "pass a forecast such as persistence(load_intensity('GB-2023'))."
-            )
         self.partition, self.policy, self.cap_w, self.causes = partition, policy, cap_w, causes
-        self.forecast_s, self.scored_outside = forecast_s, scored_outside
-        self.cumulative = np.zeros((1, 2))
-        if policy.hold is not None and forecast is not None:
-            issues, leads = forecast.gco2_per_kwh.shape
-            self.cumulative = np.zeros((issues, leads + 1))
-            np.cumsum(forecast.gco2_per_kwh, axis=1, out=self.cumulative[:, 1:])
+        self.forecast, self.scored_outside = forecast, scored_outside
+        self.outlook = features.new_outlook(policy.hold, forecast, forecast_s)
         self.first_s = np.nan
         self._users: dict[int, int] = {}
         self._sleeps: list[Floats] = []
@@ -221,7 +212,7 @@ class Engine:
         self.easy = None if policy.backfill == "none" else True
         self.profile = features.new_profile(n, most, policy)
         self.extras = features.new_extras(
-            demand, partition, policy, self.cap_w, self.cumulative, self.forecast_s, self.causes
+            demand, partition, policy, self.cap_w, self.outlook, self.forecast, self.causes
         )
         self.nodes = features.new_machine_nodes(demand, partition, policy, self.first_s)
         # Few ways to compile: what is rare brings what is common along.

@@ -1,8 +1,5 @@
-"""Watts, frequencies, holds and guards: when a job fits, and why it waits."""
+"""Watts, frequencies and guards: when a job fits, and why it waits."""
 
-import numpy as np
-
-from exawatt.intensity import HALF_HOUR_S, YEAR_HALF_HOURS
 from exawatt.replay.compiling import compiled, compiled_inline
 from exawatt.replay.lanes import fitting8, lowest_bit
 from exawatt.replay.nodes import waking
@@ -73,62 +70,6 @@ def _exceeds_cap(job, procs, now, extras, nodes):  # type: ignore[no-untyped-def
     if exceeds and nodes is not None:
         exceeds = least > _left_with_sleepers(job, procs, now, extras, nodes)
     return exceeds
-
-
-@compiled
-def held_back(job, estimate_s, now, extras):  # type: ignore[no-untyped-def]
-    """Hold a job that would start now, if the forecast promises cleaner power in time."""
-    budget = extras.budget_s - extras.held_s[job]
-    held = False
-    if budget > 0 and not starving(job, now, extras):
-        half_hours = int(np.floor((now - extras.forecast_s) / HALF_HOUR_S))
-        tick = extras.forecast_s + (half_hours + 1) * HALF_HOUR_S
-        issue = _tiled(half_hours, extras.forecast.shape[0])
-        if issue >= 0 and tick - now <= budget and tick > now:
-            begin = tick - HALF_HOUR_S
-            present = extras.keep * _mean(extras.forecast, issue, now - begin, estimate_s)
-            ahead = 1
-            while (
-                not held
-                and ahead < extras.forecast.shape[1] - 1
-                and begin + ahead * HALF_HOUR_S - now <= budget
-            ):
-                held = _mean(extras.forecast, issue, ahead * HALF_HOUR_S, estimate_s) < present
-                ahead += 1
-        if held:
-            extras.held_until[job] = tick
-            extras.held_s[job] += tick - now
-            extras.moments[0] = min(extras.moments[0], tick)
-    return held
-
-
-@compiled_inline
-def _tiled(half_hour, n):  # type: ignore[no-untyped-def]
-    """Half-hour of a series, moved by whole multiples of 52 weeks into it; -1 where none is."""
-    while half_hour >= n:
-        half_hour -= YEAR_HALF_HOURS
-    while half_hour < 0:
-        half_hour += YEAR_HALF_HOURS
-    return half_hour if half_hour < n else -1
-
-
-@compiled_inline
-def _mean(forecast, issue, begin_s, length_s):  # type: ignore[no-untyped-def]
-    """Mean of a forecast over a span that begins `begin_s` after its issue."""
-    end_s = min(begin_s + length_s, (forecast.shape[1] - 1) * HALF_HOUR_S)
-    total = _until(forecast, issue, end_s) - _until(forecast, issue, begin_s)
-    return total / (end_s - begin_s)
-
-
-@compiled_inline
-def _until(forecast, issue, until_s):  # type: ignore[no-untyped-def]
-    """Integral of a forecast over the seconds after its issue."""
-    lead = int(until_s / HALF_HOUR_S)
-    total = forecast[issue, lead] * HALF_HOUR_S
-    rest = until_s - lead * HALF_HOUR_S
-    if rest > 0:
-        total += (forecast[issue, lead + 1] - forecast[issue, lead]) * rest
-    return total
 
 
 @compiled

@@ -1,20 +1,24 @@
 """The features that a policy uses, as the arrays that the kernel works on."""
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
+from exawatt.forecast import Forecast
 from exawatt.platform import Partition
+from exawatt.replay.deadlines import DEADLINES, latest_starts
 from exawatt.replay.demand import MILLI, Demand
 from exawatt.replay.estimates import CORRECTIONS
 from exawatt.replay.orders import CODES, DYNAMIC, GIVEN, MULTIFACTOR, SCORER
 from exawatt.replay.policy import Policy
-from exawatt.replay.rules import FEATURES, Dvfs, Multifactor, Scorer
+from exawatt.replay.rules import FEATURES, HOLD_RULES, CarbonHold, Dvfs, Multifactor, Scorer
 from exawatt.replay.state import (
     Extras,
     History,
     Integers,
     Nodes,
     Order,
+    Outlook,
     Profile,
     Ranked,
     new_nodes,
@@ -121,13 +125,73 @@ def new_history(demand: Demand, policy: Policy, user: Integers, n_users: int) ->
     )
 
 
+def new_outlook(hold: CarbonHold | None, forecast: Forecast | None, first_s: float) -> Outlook:
+    """What a hold knows of the intensity to come; `first_s` is the forecast's first issue [s]."""
+    if hold is None:
+        nothing = np.zeros((1, 1))
+        return Outlook(
+            rule=0,
+            leads=1,
+            keep=1.0,
+            bound=0.0,
+            budget_s=0.0,
+            first_s=first_s,
+            now=nothing,
+            later=nothing,
+        )
+    if forecast is None:
+        raise ValueError(
+            "the policy holds jobs back for cleaner power and needs to know what is to come; "
+            "pass a forecast such as persistence(load_intensity('GB-2023'))."
+        )
+    if hold.level is not None and forecast.spread is None:
+        raise ValueError(
+            f"the hold's level(={hold.level:g}) needs a forecast that tells how sure it is, and "
+            f"{forecast.name} has no spread; pass a history to the forecaster, or no level."
+        )
+    of_runs = hold.rule in ("window", "carbon-time")
+    now = later = _by_half_hour(forecast.gco2_per_kwh, of_runs)
+    if hold.level is not None:
+        later = _by_half_hour(forecast.quantile(hold.level), of_runs)
+    return Outlook(
+        rule=HOLD_RULES.index(hold.rule),
+        leads=forecast.gco2_per_kwh.shape[1],
+        keep=1.0 if hold.rule in ("threshold", "quantile") else 1.0 - hold.min_saving,
+        bound=float(hold.threshold_gco2_per_kwh or hold.quantile or 0.0),
+        budget_s=float(hold.budget_s),
+        first_s=first_s,
+        now=now,
+        later=later,
+    )
+
+
+def _by_half_hour(values: Floats, summed: bool) -> Floats:
+    """Copy of a forecast's values, or their sums up to the beginning of each half-hour."""
+    if not summed:
+        return np.array(values)
+    sums = np.zeros((values.shape[0], values.shape[1] + 1))
+    np.cumsum(values, axis=1, out=sums[:, 1:])
+    return sums
+
+
+def _latest_s(
+    demand: Demand, hold: CarbonHold | None, forecast: Forecast | None, first_s: float
+) -> Floats:
+    """Moment after which no hold of each job may end [s]."""
+    if hold is None or hold.deadline is None or forecast is None:
+        return np.full(len(demand), np.inf)
+    origin = forecast.start - pd.Timedelta(seconds=first_s)
+    deadline = DEADLINES[hold.deadline]
+    return latest_starts(demand.submit_s, demand.estimate_s, deadline, origin, forecast.timezone)
+
+
 def new_extras(
     demand: Demand,
     partition: Partition,
     policy: Policy,
     cap_w: float | None,
-    forecast: Floats,
-    forecast_s: float,
+    outlook: Outlook,
+    forecast: Forecast | None,
     causes: bool,
 ) -> Extras | None:
     """GPUs, watts, frequencies, holds, guards and causes, or None if none is in use."""
@@ -150,7 +214,6 @@ def new_extras(
     amounts = np.array(
         [partition.gpus * MILLI, whole, whole, floor_uw - sleep_uw, cap_w is not None], np.int64
     )
-    hold = policy.hold
     return Extras(
         amounts,
         demand.submit_s,
@@ -158,15 +221,14 @@ def new_extras(
         uw,
         dvfs.stretch,
         np.inf if policy.max_wait_s is None else float(policy.max_wait_s),
-        forecast,
-        forecast_s,
-        0.0 if hold is None else float(hold.budget_s),
-        1.0 if hold is None else 1.0 - hold.min_saving,
+        outlook,
+        _latest_s(demand, policy.hold, forecast, outlook.first_s),
         np.zeros(n, np.int64),
         np.full(n, np.nan),
         np.full(n, np.nan),
         np.zeros(n),
         np.full(n, -np.inf),
+        np.zeros((n, 2)),
         np.full(n, -1, np.int64),
         np.zeros(n),
         np.zeros((n, 6)),

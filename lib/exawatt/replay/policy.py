@@ -202,9 +202,12 @@ class Policy:
     def name(self) -> str:
         """Short name, for tables: an alias where there is one; then what else it does."""
         kept = {"kill_at_request": True, "missing_request": "quantile"}
-        extras = ("max_wait_s", "sleep_after_s", "power_cap_w", "dvfs", "hold")
+        extras = ("max_wait_s", "sleep_after_s", "power_cap_w", "dvfs")
         core = replace(self, **kept, **dict.fromkeys(extras))  # type: ignore[arg-type]
         words = [alias for alias, meaning in ALIASES.items() if meaning == core]
+        hold = None if words else self.hold
+        core = replace(core, hold=None)
+        words = words or [alias for alias, meaning in ALIASES.items() if meaning == core]
         if not words:
             backfill = "" if self.backfill == "none" else f"+{self.backfill}"
             words = [self.order_name + backfill]
@@ -220,8 +223,8 @@ class Policy:
             words.append(f"cap {self.power_cap_w / 1e3:g} kW")
         if self.dvfs is not None:
             words.append("dvfs " + "/".join(f"{level:g}" for level in self.dvfs.levels))
-        if self.hold is not None:
-            words.append(f"hold {self.hold.budget_s / 3600:g} h")
+        if hold is not None:
+            words.append(hold.name)
         return ", ".join(words)
 
     @property
@@ -306,12 +309,23 @@ def _part(name: str, values: dict[str, Any]) -> Any:
         raise ValueError(f"{name}: {error}") from None
 
 
-#: Names that stand for more than an order.
+_DAY_S = 86400.0
+_EASY = Policy(backfill="easy")
+#: Names that stand for more than an order. Those of holds are the simple rules that a learned one
+#: has to beat, each with a budget of a day.
 ALIASES = {
-    "easy": Policy(backfill="easy"),
+    "easy": _EASY,
     "conservative": Policy(backfill="conservative"),
-    "easy-sjbf": Policy(backfill="easy", backfill_order="sjf"),
-    "easy++": Policy(
-        backfill="easy", backfill_order="sjf", estimate="last2", correction="increments"
+    "easy-sjbf": replace(_EASY, backfill_order="sjf"),
+    "easy++": replace(_EASY, backfill_order="sjf", estimate="last2", correction="increments"),
+    "lets-wait-awhile": replace(
+        _EASY, hold=CarbonHold(_DAY_S, min_saving=0.0, deadline="next-workday")
     ),
+    "lowest-window": replace(_EASY, hold=CarbonHold(_DAY_S)),
+    "lowest-slot": replace(_EASY, hold=CarbonHold(_DAY_S, rule="slot")),
+    "carbon-time": replace(_EASY, hold=CarbonHold(_DAY_S, rule="carbon-time")),
+    "carbon-threshold": replace(
+        _EASY, hold=CarbonHold(_DAY_S, rule="threshold", threshold_gco2_per_kwh=150.0)
+    ),
+    "forecast-quantile": replace(_EASY, hold=CarbonHold(_DAY_S, rule="quantile", quantile=0.25)),
 }

@@ -4,7 +4,7 @@ import reprlib
 from dataclasses import dataclass
 from itertools import chain, pairwise
 from numbers import Real
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -21,6 +21,12 @@ FEATURES = (
     "part of the GPUs",
     "part of the cap's watts that is left",
 )
+
+HoldRule = Literal["window", "carbon-time", "slot", "threshold", "quantile"]
+HoldDeadline = Literal["next-workday", "semi-weekly"]
+HOLD_RULES: tuple[HoldRule, ...] = get_args(HoldRule)
+#: Part of the intensity that a hold must save if nothing else is said [-].
+MIN_SAVING = 0.05
 
 
 def as_number(value: object) -> float:
@@ -194,22 +200,93 @@ class Dvfs:
 
 @dataclass(frozen=True)
 class CarbonHold:
-    """Hold a job back while a later half-hour promises cleaner power for its whole run.
+    """Hold jobs back for cleaner power, by one of the simple rules of the literature.
+
+    :doc:`/docs/replay_semantics` says what each does, exactly.
 
     Parameters
     ----------
     budget_s : float
         Seconds that a job may be held in all [s].
     min_saving : float
-        Part of the intensity over its run that waiting must save, by the forecast [-].
+        Part of the intensity that waiting must save, by the forecast [-]; not of the rules
+        ``threshold`` and ``quantile``.
+    rule : {"window", "carbon-time", "slot", "threshold", "quantile"}
+        What a job waits for: a start with a lower mean over its run [1]_; the start that saves
+        most carbon per time to completion [2]_; a half-hour lower than the present one [2]_; a
+        half-hour at or below the threshold; one that is not above the quantile of those that it
+        could wait for.
+    threshold_gco2_per_kwh : float, optional
+        Threshold of that rule [gCO2/kWh].
+    quantile : float, optional
+        Level of that rule [-].
+    level : float, optional
+        Later half-hours count with this quantile of the forecast instead of its value, such as
+        0.75 for cleaner power that is likely [-]; not of the rule ``threshold``, which looks at
+        the present alone.
+    deadline : {"next-workday", "semi-weekly"}, optional
+        No hold may keep a job from ending by then [1]_.
+
+    References
+    ----------
+    .. [1] P. Wiesner et al., "Let's Wait Awhile: How Temporal Workload Shifting Can Reduce Carbon
+       Emissions in the Cloud", Middleware 2021.
+    .. [2] W. A. Hanafy et al., "Going Green for Less Green: Optimizing the Cost of Reducing Cloud
+       Carbon Emissions", ASPLOS 2024.
     """
 
     budget_s: float
-    min_saving: float = 0.05
+    min_saving: float = MIN_SAVING
+    rule: HoldRule = "window"
+    threshold_gco2_per_kwh: float | None = None
+    quantile: float | None = None
+    level: float | None = None
+    deadline: HoldDeadline | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what is no budget."""
+        """Refuse what is no budget, and numbers that the rule does not use or lacks."""
         good = 0 <= as_number(self.budget_s) < np.inf
         _refuse_unless(good, "budget_s", self.budget_s, "a finite number, 0 or more")
         good = 0 <= as_number(self.min_saving) < 1
         _refuse_unless(good, "min_saving", self.min_saving, "a number in [0, 1)")
+        good = self.rule in HOLD_RULES
+        _refuse_unless(good, "rule", self.rule, f"one of {', '.join(HOLD_RULES)}")
+        deadlines = get_args(HoldDeadline)
+        good = self.deadline is None or self.deadline in deadlines
+        _refuse_unless(good, "deadline", self.deadline, f"{' or '.join(deadlines)}, or None")
+        good = 0 <= as_number(self.threshold_gco2_per_kwh) < np.inf
+        self._refuse_number("threshold_gco2_per_kwh", "threshold", good, "0 g/kWh or more")
+        good = 0 < as_number(self.quantile) < 1
+        self._refuse_number("quantile", "quantile", good, "between 0 and 1")
+        good = self.level is None or 0 < as_number(self.level) < 1
+        _refuse_unless(good, "level", self.level, "between 0 and 1, or None")
+        if self.rule == "threshold" and self.level is not None:
+            raise ValueError(
+                f"level(={self.level!r}) is of forecasts, and rule='threshold' looks at the "
+                "present alone; leave it out."
+            )
+        if self.rule in ("threshold", "quantile") and self.min_saving != MIN_SAVING:
+            raise ValueError(
+                f"min_saving(={self.min_saving!r}) is not of rule={self.rule!r}; leave it out."
+            )
+
+    def _refuse_number(self, name: str, rule: str, good: bool, need: str) -> None:
+        """Refuse a rule without its number, and the number without its rule."""
+        value = getattr(self, name)
+        if self.rule == rule:
+            _refuse_unless(good, name, value, f"a number, {need}, for rule={rule!r}")
+        elif value is not None:
+            raise ValueError(f"{name}(={value!r}) is of rule={rule!r}, not of {self.rule!r}.")
+
+    @property
+    def name(self) -> str:
+        """Short name, for tables."""
+        words: list[str] = [] if self.rule == "window" else [self.rule]
+        if self.threshold_gco2_per_kwh is not None:
+            words.append(f"{self.threshold_gco2_per_kwh:g} g")
+        if self.quantile is not None:
+            words.append(f"{self.quantile:g}")
+        words.append(f"hold {self.budget_s / 3600:g} h")
+        words += [] if self.level is None else [f"at level {self.level:g}"]
+        words += [] if self.deadline is None else [f"until {self.deadline}"]
+        return " ".join(words)

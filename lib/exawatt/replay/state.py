@@ -231,6 +231,34 @@ class History(NamedTuple):
 FREE_GPUS, LEFT_UW, WHOLE_UW, ASLEEP_UW, CAPPED = range(5)
 
 
+class Outlook(NamedTuple):
+    """What a carbon hold knows of the intensity to come, and what it makes of that.
+
+    Attributes
+    ----------
+    rule, leads : int
+        Which rule; half-hours of a forecast.
+    keep, bound : float
+        Waiting needs an intensity below this part of the present one; threshold [gCO2/kWh], or
+        part of the half-hours that must be cleaner, 0 where one is enough.
+    budget_s, first_s : float
+        Longest hold of a job [s]; first issue on the trace's clock [s].
+    now, later : ndarray, shape (n_issues, n_leads + 1) or (n_issues, n_leads)
+        Forecast intensity, of what begins in the present half-hour and of what begins in a later
+        one: for rules that look at whole runs summed up to the beginning of each half-hour, for
+        the others by half-hour.
+    """
+
+    rule: int
+    leads: int
+    keep: float
+    bound: float
+    budget_s: float
+    first_s: float
+    now: np.ndarray
+    later: np.ndarray
+
+
 class Extras(NamedTuple):
     """GPUs, watts, frequencies, holds, guards, and why each job waited.
 
@@ -246,14 +274,16 @@ class Extras(NamedTuple):
         How many times as long a job takes at each level.
     max_wait_s : float
         Wait beyond which a job starves [s].
-    forecast : ndarray, shape (n_issues, n_leads + 1)
-        Forecast intensity summed up to the beginning of each half-hour ahead.
-    forecast_s, budget_s, keep : float
-        First issue on the trace's clock [s]; longest hold of a job [s]; a hold needs an intensity
-        below this part of the present one.
+    outlook : Outlook
+        For holds.
+    latest_s : ndarray, shape (capacity,)
+        By job, the moment after which no hold may end [s].
     level, chosen_s, begin_s, held_s, held_until : ndarray, shape (capacity,)
         By job: frequency level, moment at which it was chosen [s], start [s], seconds held so
         far, and the moment until which it is held.
+    looked : ndarray, shape (capacity, 2)
+        By job, when a hold first looked at it [s], and the mean intensity that its run would have
+        had by the forecast of then.
     cause, since, waits : ndarray, shapes (capacity,), (capacity,), (capacity, 6)
         By job: why it waits now, since when, and seconds by cause so far.
     moments : ndarray of float64, shape (2,)
@@ -266,15 +296,14 @@ class Extras(NamedTuple):
     uw: np.ndarray
     stretch: np.ndarray
     max_wait_s: float
-    forecast: np.ndarray
-    forecast_s: float
-    budget_s: float
-    keep: float
+    outlook: Outlook
+    latest_s: np.ndarray
     level: np.ndarray
     chosen_s: np.ndarray
     begin_s: np.ndarray
     held_s: np.ndarray
     held_until: np.ndarray
+    looked: np.ndarray
     cause: np.ndarray
     since: np.ndarray
     waits: np.ndarray
