@@ -233,3 +233,17 @@ def synthetic_histogram(days: Floats) -> Figure:
     axis.grid(axis="x", visible=False)
     axis.legend()
     return figure
+
+
+def facts(table: pd.DataFrame, days: Floats) -> dict[str, str]:
+    """What the prose tells of scores by lead, and of synthetic days."""
+    names = ("climatology", "persistence", "regression")
+    mae = table.groupby("forecast")["mae"].mean()
+    at_a_day = table[np.isclose(table["lead_h"], 24)].set_index("forecast")
+    return {
+        **{f"{name}_mae": f"{float(mae[name]):.1f}" for name in names},
+        "regression_day_skill": f"{at_a_day.loc['regression', 'skill']:.0%}",
+        "delivery_mae": f"{DELIVERY_MAE:g}",
+        "published_mae": f"{PUBLISHED_MAE:g}",
+        "synthetic_days": f"{days.min():.0f} to {days.max():.0f}",
+    }

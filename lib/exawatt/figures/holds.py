@@ -63,11 +63,14 @@ class Trials:
         ``saved_own``, of what its jobs add to an idle machine.
     weekly_kgco2e : ndarray, shape (n_rows, n_weeks)
         Carbon by week of the common window, for the bootstrap.
+    window_s : tuple of float
+        That window [s, the trace's own origin].
     """
 
     workload: Workload
     table: pd.DataFrame
     weekly_kgco2e: Floats
+    window_s: tuple[float, float]
 
     def row(self, rule: str, forecast: str = "–", budget_h: float = 0.0) -> int:
         """Number of a row."""
@@ -174,7 +177,7 @@ def _accounted(workload: Workload, trials: list[Trial], intensity: Intensity) ->
     # An idle machine would have emitted the rest, whatever the policy.
     idle = _idle_kgco2e(trials[0].schedule, window_s, intensity)
     table = table.assign(saved=saved / base, saved_own=saved / (base - idle))
-    return Trials(workload, table, np.array(weekly))
+    return Trials(workload, table, np.array(weekly), window_s)
 
 
 def _idle_kgco2e(schedule: Schedule, window_s: tuple[float, float], intensity: Intensity) -> float:
@@ -320,3 +323,38 @@ def captured_table(trials: list[Trials], forecast: str, seed: int = 0) -> pd.Dat
                 }
             )
     return pd.DataFrame(rows)
+
+
+def facts(trials: list[Trials], forecast: str, captured: pd.DataFrame) -> dict[str, str]:
+    """What the prose tells of the baselines."""
+    tables = [one.table.iloc[2:] for one in trials]
+    day = pd.concat([table[table["budget_h"] == DAY_H] for table in tables])
+    held = day[day["forecast"] == forecast]
+    yesterday = day[(day["forecast"] == "persistence") & day["rule"].isin(AHEAD)]["saved"]
+    sleeping = [100 * one.table["saved"].iloc[one.row(SLEEP)] for one in trials]
+    verdicts = captured["verdict"].value_counts()
+    refuted = "not most" in verdicts
+    same = captured[captured["compared with"].str.endswith(f", {forecast}")]["captured"]
+    return {
+        "budgets": ", ".join(f"{hours:g}" for hours in sorted(set(tables[0]["budget_h"]))),
+        "most_saved": f"{max(table['saved'].max() for table in tables):.1%}",
+        "most_own": f"{max(table['saved_own'].max() for table in tables):.1%}",
+        "base_waits": " and ".join(f"{one.table['wait_h'].iloc[0]:.1f}" for one in trials),
+        "held_waits": _range(held["wait_h"], ".0f"),
+        "persistence_range": _range(100 * yesterday, ".1f", " and ") + " %",
+        "sleep_minutes": f"{SLEEP_AFTER_S / 60:g}",
+        "sleep_saved": " and ".join(f"{saved:.0f}" for saved in sleeping) + " %",
+        "verdicts": ", ".join(f"{name} in {count}" for name, count in verdicts.items()),
+        "refuted": (
+            "Here the null hypothesis falls."
+            if refuted
+            else "Nowhere does the null hypothesis fall."
+        ),
+        "captured_range": _range(same, ".1f"),
+    }
+
+
+def _range(values: pd.Series, form: str, to: str = " to ") -> str:
+    """Least and greatest value; one where they do not differ."""
+    least, most = format(values.min(), form), format(values.max(), form)
+    return least if least == most else f"{least}{to}{most}"

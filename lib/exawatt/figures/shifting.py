@@ -125,3 +125,9 @@ def _beside(rows: dict[str, tuple[float, float]]) -> pd.DataFrame:
     table = pd.DataFrame(rows.values(), columns=["published", "ours"])
     table.insert(0, "flexibility", list(rows))
     return table.assign(difference=table["ours"] - table["published"])
+
+
+def greatest(table: pd.DataFrame) -> str:
+    """Greatest difference from what is published [percentage points]; a dash without a series."""
+    most = 100 * table["difference"].abs().max()
+    return "–" if np.isnan(most) else f"{most:.2f}"
