@@ -6,6 +6,7 @@ export PYTHON TRACE_PATH
 BIN := .venv/bin
 SAY := printf '\n==> %s\n'
 COMMA := ,
+ENGINE_CHECK = $(if $(filter-out batsim,$(ENGINE)),$(error ENGINE=$(ENGINE) is unknown: pass ENGINE=batsim, or none for the engine of this project))
 STRIP := $(BIN)/nbstripout --keep-count --extra-keys metadata.language_info
 
 .PHONY: help env book test outputs data plot simulate-KTH simulate-LLNL bench serve lock clean
@@ -55,9 +56,11 @@ plot: env ## one-page energy report of any trace: make plot TRACE_PATH=my.swf
 	@$(BIN)/python scripts/plot_report.py "$$TRACE_PATH"
 
 simulate-KTH: env ## replay the KTH trace under FCFS and EASY (ENGINE=batsim: EASY through pybatsim)
+	$(ENGINE_CHECK)
 	@$(if $(filter batsim,$(ENGINE)),sh batsim/run_replay.sh batsim/config_kth.json --output _build/batsim-kth,$(BIN)/exawatt compare KTH-SP2 --policies fcfs$(COMMA)easy)
 
 simulate-LLNL: env ## replay the LLNL Thunder trace under FCFS and EASY (or ENGINE=batsim)
+	$(ENGINE_CHECK)
 	@$(if $(filter batsim,$(ENGINE)),sh batsim/run_replay.sh batsim/config_llnl.json --output _build/batsim-llnl,$(BIN)/exawatt compare LLNL-Thunder --policies fcfs$(COMMA)easy)
 
 bench: env ## run every benchmark

@@ -1,7 +1,7 @@
 """The stand-in machine and policies as values: what they hold, and what they refuse."""
 
 import json
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +10,7 @@ from builders import make_workload
 from pandas.testing import assert_frame_equal
 
 import exawatt as ew
+from exawatt.replay.policy import ALIASES
 
 TABLE = pd.DataFrame({"submit_s": [0], "runtime_s": [1], "procs": [1]})
 
@@ -75,6 +76,7 @@ def test_policies_are_values() -> None:
         ew.Policy(),
         ew.Policy(backfill="easy", kill_at_request=False),
         ew.Policy(backfill="none", missing_request="runtime"),
+        *ALIASES.values(),
     ],
 )
 def test_a_policy_survives_its_json_file(tmp_path: Path, policy: ew.Policy) -> None:
@@ -82,6 +84,44 @@ def test_a_policy_survives_its_json_file(tmp_path: Path, policy: ew.Policy) -> N
     policy.to_json(path)
     assert isinstance(json.loads(path.read_text()), dict)
     assert ew.Policy.from_json(path) == policy
+
+
+def test_the_aliases_of_holds_are_easy_with_a_budget_of_a_day() -> None:
+    held = {name: policy for name, policy in ALIASES.items() if policy.hold}
+    assert [*held] == [
+        "lets-wait-awhile",
+        "lowest-window",
+        "lowest-slot",
+        "carbon-time",
+        "carbon-threshold",
+        "forecast-quantile",
+    ]
+    for name, policy in held.items():
+        assert policy.hold is not None
+        assert policy.hold.budget_s == 86_400
+        assert replace(policy, hold=None) == ew.Policy.named("easy")
+        assert policy.name == name
+
+
+def test_names_tell_holds_apart() -> None:
+    hold = ew.CarbonHold(4 * 3600.0)
+    holds = {
+        "hold 4 h": hold,
+        "slot hold 4 h": replace(hold, rule="slot"),
+        "carbon-time hold 4 h at level 0.75": replace(hold, rule="carbon-time", level=0.75),
+        "threshold 90 g hold 4 h": replace(hold, rule="threshold", threshold_gco2_per_kwh=90.0),
+        "quantile 0.3 hold 4 h": replace(hold, rule="quantile", quantile=0.3),
+        "hold 4 h until semi-weekly": replace(hold, deadline="semi-weekly"),
+    }
+    for name, each in holds.items():
+        assert ew.Policy(order="sjf", hold=each).name == f"sjf, {name}"
+    capped = replace(ew.Policy.named("carbon-time"), power_cap_w=5000.0)
+    assert capped.name == "carbon-time, cap 5 kW"
+
+
+def test_a_hold_as_files_had_it_before_there_were_rules() -> None:
+    values = {"backfill": "easy", "hold": {"budget_s": 14400, "min_saving": 0.1}}
+    assert ew.Policy.of(values).hold == ew.CarbonHold(14400, 0.1, rule="window")
 
 
 def test_replay_takes_a_policy_file(tmp_path: Path) -> None:
@@ -144,6 +184,10 @@ def test_a_bad_policy_file_is_refused(tmp_path: Path, text: str) -> None:
         ('{"hold": {"budget_s": "x"}}', r"hold: budget_s\(='x'\) must be a finite number"),
         ('{"hold": {"min_saving": 0.1}}', "hold: lacks the key 'budget_s'"),
         ('{"hold": {"budget_s": 1, "saving": 0.1}}', "hold: unknown key 'saving'.*min_saving"),
+        (
+            '{"hold": {"budget_s": 1, "rule": "best"}}',
+            r"hold: rule\(='best'\) must be one of window",
+        ),
         ('{"hold": {}}', "hold: lacks the key 'budget_s'"),
         ('{"hold": 3600}', r"hold\(=3600\) must be a CarbonHold.*budget_s, min_saving"),
         ('{"order": {"layers": 7}}', r"order: layers\(=7\) must be pairs of weights"),

@@ -1,10 +1,17 @@
 # shellcheck shell=sh disable=SC2154
 # For prolog.sh and epilog.sh, which set $here and $tag: settings, and the pseudonym of the job.
 
+# Tell syslog, and stderr for slurmd's log.
+say() {
+    logger -s -t exawatt-telemetry -- "$1" || echo "exawatt-telemetry: $1" >&2
+}
+
 settings=${EXAWATT_SETTINGS:-/etc/exawatt/telemetry.conf}
 if [ -e "$settings" ]; then
     # shellcheck source=/dev/null
     . "$settings"
+elif [ -n "${EXAWATT_SETTINGS:-}" ]; then
+    say "EXAWATT_SETTINGS: $settings is not there; the defaults are taken"
 fi
 : "${EXAWATT_KEY:=/etc/exawatt/job-id.key}"
 : "${EXAWATT_OUTPUT:=/var/lib/exawatt}"
@@ -14,11 +21,6 @@ fi
 : "${EXAWATT_RAPL_OPTIONS:=}"
 : "${EXAWATT_NVML_OPTIONS:=}"
 : "${EXAWATT_PYTHON:=python3}"
-
-# Tell syslog, and stderr for slurmd's log.
-say() {
-    logger -s -t exawatt-telemetry -- "$1" || echo "exawatt-telemetry: $1" >&2
-}
 
 # Print the pseudonym of the job, which is all that is ever written of it.
 job_tag() {

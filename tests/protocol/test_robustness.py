@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from exawatt.batsim.commands import lines
 from exawatt.batsim.hosts import Hosts
 from exawatt.batsim.job_file import JobFile
 from exawatt.batsim.protocol import SchedulerError
@@ -76,9 +77,9 @@ def test_a_wrong_reply_is_one_clear_error(
         run(jobs, four_hosts, misbehaving(how), tmp_path, timeout_s=2.0)
     assert not alive(scheduler_pid(tmp_path))
     written = (tmp_path / "out_jobs.csv").read_text().splitlines()
-    # What was over before is written, with a summary.
+    # What was over before is written; that there is no summary tells that it is not all.
     assert len(written) - 1 == (how in ("die", "garbage", "idle"))
-    assert (tmp_path / "out_schedule.csv").read_text().count("\n") == 2
+    assert not (tmp_path / "out_schedule.csv").exists()
 
 
 def test_a_scheduler_that_stays_is_stopped(
@@ -158,6 +159,72 @@ def test_the_command_shows_a_summary(
     assert (tmp_path / "out" / "out_schedule.trace").read_text().startswith("%EventDef")
 
 
+def test_the_summary_has_units(
+    command_line: list[str], misbehaving: Callable[[str], str], tmp_path: Path
+) -> None:
+    watts = '<prop id="wattage_per_state" value="95:95:190"/></cluster>'
+    cluster = PLATFORM.replace('speed="1Gf"/>', f'speed="1Gf">{watts}')
+    (tmp_path / "p.xml").write_text(cluster)
+    energies = {}
+    for more in ([], ["--energy"]):
+        command = [*command_line, "-s", misbehaving("not"), *more]
+        env = os.environ | {"COLUMNS": "200"}
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=env)
+        assert done.returncode == 0, done.stderr
+        cells = [re.split(r"\s*[│|]\s*", line) for line in done.stdout.splitlines()]
+        shown = {cell[1]: cell[2] for cell in cells if len(cell) > 3}
+        energies[len(more)] = shown["consumed_joules"], shown["energy"]
+        assert shown["makespan"] == "101.000 s"
+        assert shown["mean_waiting_time"] == "0.000 s"
+        assert shown["time_computing"] == "101.000 host s"
+        assert shown["mean_slowdown"] == "1.000"
+        assert "avebsld" in done.stdout
+        # The file is as Batsim writes it.
+        assert "consumed_joules" in (tmp_path / "out" / "out_schedule.csv").read_text()
+    # Four idle hosts from the first submission, at 1 s, to the last end, at 101 s.
+    assert energies == {0: ("–", "–"), 1: ("38,000 J", "0.0106 kWh")}
+    assert (
+        done.stderr == f"note: the files of the earlier run in {tmp_path / 'out'} are replaced.\n"
+    )
+
+
+def test_files_of_ones_own_are_not_mixed_with_others(
+    command_line: list[str], misbehaving: Callable[[str], str], tmp_path: Path
+) -> None:
+    command = [*command_line, "-s", misbehaving("not")]
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.tex").touch()
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "out holds other files (thesis.tex): pass a new folder" in done.stderr
+    assert len(list((tmp_path / "out").iterdir())) == 1
+    command[-3] = str(tmp_path / "w.json")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, "w.json is no folder" in done.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"), [(None, "is no file"), ("JobID|State\n", "is no Batsim workload: no JSON")]
+)
+def test_what_is_no_workload(
+    command_line: list[str], content: str | None, says: str, tmp_path: Path
+) -> None:
+    (tmp_path / "w.json").unlink()
+    if content is not None:
+        (tmp_path / "w.json").write_text(content)
+    done = subprocess.run([*command_line, "-s", "x"], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert f"{tmp_path / 'w.json'}" in done.stderr
+    assert says in done.stderr
+
+
+def test_progress_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    lines(every_s=0.0)(1_200, 28_476, 86_400.0)
+    assert capsys.readouterr().err == "1,200 of 28,476 jobs, 1.0 simulated days, 0 s\n"
+    lines(every_s=60.0)(1_200, 28_476, 86_400.0)
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_stops_both_sides(
     command_line: list[str], misbehaving: Callable[[str], str], tmp_path: Path, number: int
@@ -171,6 +238,10 @@ def test_an_interrupt_stops_both_sides(
             break
     time.sleep(1.5)
     process.send_signal(number)
-    process.communicate(timeout=20)
-    assert process.returncode != 0
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 130
+    folder = tmp_path / "out"
+    expected = f"interrupted: without out_schedule.csv, the run in {folder} is not whole."
+    assert said.decode() == f"exawatt: {expected}\n"
+    assert not (folder / "out_schedule.csv").exists()
     assert not alive(scheduler_pid(tmp_path / "out"))

@@ -229,13 +229,11 @@ def test_nonsense_is_refused() -> None:
         Rule(k=1)
     with pytest.raises(ValueError, match=r"min_users\(=0\) must be at least 2"):
         Rule(min_users=0)
-    with pytest.raises(ValueError, match=r"quasi_identifiers\(=\[\]\) must name"):
+    with pytest.raises(ValueError, match=r"quasi_identifiers\(=''\) must name"):
         anonymise(jobs, [])
-    with pytest.raises(
-        ValueError, match=r"quasi_identifiers\(=\['procs', 'procs'\]\) .* each once"
-    ):
+    with pytest.raises(ValueError, match=r"quasi_identifiers\(='procs,procs'\) .* each once"):
         anonymise(jobs, ["procs", "procs"])
-    with pytest.raises(ValueError, match=r"no column \['nodes'\]"):
+    with pytest.raises(ValueError, match="no column 'nodes'; it has "):
         anonymise(jobs, ["nodes"])
     with pytest.raises(ValueError, match="cannot be a quasi-identifier"):
         anonymise(jobs, ["user"])

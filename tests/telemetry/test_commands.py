@@ -1,6 +1,7 @@
 """The verbs of ``exawatt telemetry``, from a logger's recording to a release."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from command import parse, run
 import exawatt as ew
 from exawatt.telemetry.pseudonyms import create_key
 from exawatt.telemetry.release import read_release
+from exawatt.telemetry.tables import job_table, with_uncertainty
 
 TICKS = 11
 
@@ -45,8 +47,8 @@ def test_energy_is_that_of_the_counters(recording: Path) -> None:
 
 
 def test_a_converted_recording_measures_the_same(recording: Path, tmp_path: Path) -> None:
-    status, out, _ = run("telemetry", "convert", recording, "--output", tmp_path / "kept")
-    assert status == 0
+    status, out, said = run("telemetry", "convert", recording, "--output", tmp_path / "kept")
+    assert (status, said) == (0, "")
     converted = Path(out.strip())
     assert converted == tmp_path / "kept" / "node.parquet"
     before = parse(run("telemetry", "energy", recording, "--json")[1])
@@ -62,8 +64,8 @@ def test_windows_hold_the_energy_of_the_recording(
     recording: Path, tmp_path: Path, ending: str
 ) -> None:
     output = tmp_path / f"windows.{ending}"
-    status, _, _ = run("telemetry", "aggregate", recording, "--output", output, "--window", 1)
-    assert status == 0
+    status, _, said = run("telemetry", "aggregate", recording, "--output", output, "--window", 1)
+    assert (status, said) == (0, "")
     windows = pd.read_csv(output) if ending == "csv" else pd.read_parquet(output)
     package = windows[windows["zone"] == "package-0"]
     assert package["energy_j"].sum() == pytest.approx(30.0, abs=1e-6)
@@ -93,6 +95,12 @@ def test_jobs_are_measured_by_their_times_and_host(recording: Path, tmp_path: Pa
     assert row["job"] == 7
     assert row["energy_j"] == pytest.approx(30.0, abs=0.1)
     assert row["coverage"] < 0.5
+    status, out, _ = run(*arguments)
+    assert status == 0
+    shown = next(line for line in out.splitlines() if line.strip().startswith("7 "))
+    assert shown.split()[1].startswith("30.")
+    assert shown.split()[4:] == ["counter", "no"]
+    assert re.search(r"energy_kwh\W+8\.33e-06", out)
 
 
 ACCOUNTING = "JobID|State|Submit|Start|End|ElapsedRaw|AllocCPUS|NodeList\n"
@@ -110,6 +118,8 @@ def test_local_times_of_jobs_need_a_zone(recording: Path, tmp_path: Path) -> Non
     assert status == 0
     assert parse(out)["measured"] == 0
     assert "recordings are of" in said  # n1 was not recorded
+    status, out, _ = run(*arguments, "--timezone", "Europe/Zurich")
+    assert (status, out) == (0, "None of the 1 jobs was measured.\n")
 
 
 def test_defects_of_the_accounting_can_be_worked_around(recording: Path, tmp_path: Path) -> None:
@@ -126,10 +136,12 @@ def test_defects_of_the_accounting_can_be_worked_around(recording: Path, tmp_pat
 
 def test_output_of_energy_is_of_jobs_and_never_overwritten(recording: Path, tmp_path: Path) -> None:
     output = tmp_path / "energy.csv"
-    status, out, said = run("telemetry", "energy", recording, "--output", output)
-    assert (status, out) == (1, "")
-    assert "--output" in said
-    assert "--jobs" in said
+    for option, value in [("--output", output), ("--timezone", "UTC"), ("--procs", 4)]:
+        status, out, said = run("telemetry", "energy", recording, option, value)
+        assert (status, out) == (1, "")
+        assert said == f"exawatt: {option} {value} is for the energy of jobs: pass --jobs too.\n"
+    status, _, said = run("telemetry", "energy", recording, "--jobs", tmp_path / "absent")
+    assert (status, said) == (1, f"exawatt: {tmp_path / 'absent'}: is no file.\n")
     output.write_text("mine")
     arguments = ("telemetry", "energy", recording, "--jobs", tmp_path / "absent")
     status, _, said = run(*arguments, "--output", output)
@@ -158,7 +170,7 @@ def test_the_energy_of_devices_fits_into_80_columns(recording: Path) -> None:
     header = next(line for line in out.splitlines() if "energy_j" in line)
     assert header.split() == "zone duration_s method energy_j ±_j mean_w gaps".split()
     [row] = [line for line in out.splitlines() if line.strip().startswith("package-0/dram ")]
-    assert row.split()[2:4] == ["counter", "0.0"]
+    assert row.split()[2:5] == ["counter", "0.0", "0"]
     assert all(len(line) <= 80 for line in out.splitlines())
 
 
@@ -166,6 +178,44 @@ def test_the_accuracy_of_rapl_is_not_part_of_the_uncertainty(recording: Path) ->
     assert "without the sensor's own accuracy" in run("telemetry", "energy", recording)[1]
     rows = parse(run("telemetry", "energy", recording, "--json")[1])
     assert [row["sensor_j"] for row in rows] == [None, None]
+
+
+def test_files_are_told_apart(recording: Path, tmp_path: Path) -> None:
+    run("telemetry", "convert", recording)
+    both = (recording, recording.with_suffix(".parquet"))
+    status, out, _ = run("telemetry", "energy", *both)
+    assert status == 0
+    for path in both:
+        _, _, below = out.partition(f", {path}, ± its standard uncertainty")
+        assert below.split("package-0/dram")[0].count("package-0 ") == 1
+    assert "overlap on zone package-0" in out
+    assert "do not add their energies" in " ".join(out.split())
+    assert "node.csv" not in run("telemetry", "energy", recording)[1]
+
+
+@pytest.mark.parametrize(
+    ("value", "uncertainty", "shown"),
+    [
+        (30.0, 0.04321, ("30.000", "0.043")),
+        (123_456.7, 1_234.5, ("123,500", "1,200")),
+        (12.345, 0.0996, ("12.35", "0.10")),
+        (0.0, 4e-7, ("0.000", "4e-07")),
+        (5.0, 0.0, ("5.0", "0")),
+        (5.0, float("nan"), ("5.0", "nan")),
+    ],
+)
+def test_two_digits_of_an_uncertainty_count(
+    value: float, uncertainty: float, shown: tuple[str, str]
+) -> None:
+    assert with_uncertainty(value, uncertainty) == shown
+
+
+def test_large_energies_are_in_kwh() -> None:
+    jobs = pd.DataFrame({"job": [7, 8], "energy_j": [3.6e7, 1e3], "uncertainty_j": [3.6e5, 1e2]})
+    shown = job_table(jobs.assign(coverage=1.0, method="counter", shared=[True, False]))
+    assert shown["energy_kwh"].tolist() == ["10.00", "0.000"]
+    assert shown["±_kwh"].tolist() == ["0.10", "2.8e-05"]
+    assert shown["shared"].tolist() == ["yes", "no"]
 
 
 def test_recordings_that_overlap_are_not_aggregated(recording: Path, tmp_path: Path) -> None:

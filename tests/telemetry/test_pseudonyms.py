@@ -54,7 +54,7 @@ def test_a_key_inside_a_repository_is_refused(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q", tmp_path / "repository"], check=True)
     inside = tmp_path / "repository" / "data" / "private"
     inside.mkdir(parents=True)
-    with pytest.raises(KeyFileError, match="lies inside"):
+    with pytest.raises(KeyFileError, match=r"lies inside .*: pass a path outside"):
         create_key(inside / "key")
     assert not (inside / "key").exists()
     path = create_key(tmp_path / "key")
@@ -114,6 +114,13 @@ def test_paths_that_lead_nowhere(tmp_path: Path) -> None:
     for use in (read_key, create_key):
         with pytest.raises(KeyFileError, match="names no user's folder"):
             use("~nobody-has-this-name/key")
+
+
+@pytest.mark.parametrize("folder", ["none", "file"])
+def test_a_key_in_no_folder(tmp_path: Path, folder: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(FileNotFoundError, match=f"{folder} is no folder: make it with 'mkdir -p"):
+        create_key(tmp_path / folder / "key")
 
 
 def test_the_standard_library_is_enough() -> None:

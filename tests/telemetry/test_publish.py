@@ -82,7 +82,7 @@ def test_a_release(tmp_path: Path, key: Path) -> None:
     assert json.loads((done.folder / "publication_report.json").read_text()) == done.report
     table = read(done)
     assert failing(table, QUASI, Rule()).empty
-    assert done.left_out == ("comment", "workdir", "uid")
+    assert done.left_out == dict.fromkeys(["comment", "workdir", "uid"], "no field that may leave")
     lost = done.report["lost"]
     assert lost["rows"] == len(jobs)
     assert lost["rows_suppressed"] == len(jobs) - len(table)
@@ -184,8 +184,13 @@ def test_a_table_that_satisfies_can_be_published_as_it_is(tmp_path: Path, key: P
 
 
 def test_too_few_users_leave_nothing_to_publish(tmp_path: Path, key: Path) -> None:
-    with pytest.raises(AnonymityError, match="nothing would be left"):
-        publish(accounting(users=4), tmp_path / "release", key, QUASI)
+    few = accounting(users=4)
+    for jobs, who in [(few, "only 4 users"), (few.assign(user=None), "no users")]:
+        for as_is in (False, True):
+            with pytest.raises(AnonymityError, match=f"names {who}: no cell can have 5 distinct"):
+                publish(jobs, tmp_path / "release", key, QUASI, as_is=as_is)
+    with pytest.raises(AnonymityError, match=r"all 400 rows .* k=500 rows.* a longer period"):
+        publish(accounting(), tmp_path / "release", key, QUASI, rule=Rule(k=500))
     assert not (tmp_path / "release").exists()
 
 
@@ -262,9 +267,9 @@ def test_a_name_of_a_job_is_no_number_of_one(tmp_path: Path, key: Path) -> None:
 
 def test_quasi_identifiers_are_named_once(tmp_path: Path, key: Path) -> None:
     for as_is in (False, True):
-        with pytest.raises(ValueError, match=r"\(=\['procs', 'procs'\]\) .* each once"):
+        with pytest.raises(ValueError, match=r"\(='procs,procs'\) .* each once"):
             publish(accounting(), tmp_path / "r", key, ["procs", "procs"], as_is=as_is)
-        with pytest.raises(ValueError, match=r"quasi_identifiers\(=\[\]\) must name"):
+        with pytest.raises(ValueError, match=r"quasi_identifiers\(=''\) must name"):
             publish(accounting(), tmp_path / "r", key, [], as_is=as_is)
 
 
@@ -397,8 +402,12 @@ def test_without_times_nothing_can_be_replayed(
     done = publish(workload, tmp_path / "release", key, quasi, max_suppressed=0)
     assert done.report["quasi_identifiers"]["submit_s"] == "not published"
     assert set(read(done)["submit_s"]) == {-1}
+    assert "No replay is possible, without submit_s" in (done.folder / "README.md").read_text()
     with pytest.raises(ValueError, match="does not tell submit_s"):
         read_release(done.folder)
+    part = publish(workload, tmp_path / "part", key, ["partition"], columns=["runtime_s"])
+    with pytest.raises(ValueError, match="does not tell submit_s, procs"):
+        read_release(part.folder)
 
 
 def power_of(host: str) -> pd.DataFrame:
@@ -492,15 +501,54 @@ def test_a_recording_counts_once(tmp_path: Path, key: Path, workload: ew.Workloa
 
 def test_power_that_cannot_be_published(tmp_path: Path, key: Path, workload: ew.Workload) -> None:
     power, folder = power_of("node17"), tmp_path / "release"
-    with pytest.raises(ValueError, match=r"windows of \[60\.0\] s; aggregate .* window_s=30"):
+    with pytest.raises(ValueError, match=r"of 60 s, .*'--window 30', or .*'--window 60'\.$"):
         publish(workload, folder, key, ["procs"], power=power, window_s=30)
-    with pytest.raises(ValueError, match=r"power has no column \['time_ns', 'window_s'"):
+    with pytest.raises(ValueError, match=r"'--window 60', or .*'--window 10', by which more jobs"):
+        publish(workload, folder, key, ["procs"], power=power.assign(window_s=10.0))
+    mixed = power.assign(window_s=[60.0] * 5 + [10.0] * 6)
+    with pytest.raises(ValueError, match=r"of 10 and 60 s, .* with '--window 60'\.$"):
+        publish(workload, folder, key, ["procs"], power=mixed)
+    with pytest.raises(ValueError, match=r"11 windows, and none of them may leave"):
+        publish(workload, folder, key, ["procs"], power=power.assign(missing_s=1.0))
+    with pytest.raises(ValueError, match=r"power has no column 'time_ns'"):
         publish(workload, folder, key, ["procs"], power=accounting())
     with pytest.raises(ValueError, match="pass a Workload with start="):
         publish(workload.jobs, folder, key, ["procs"], power=power)
     with pytest.raises(ValueError, match=r"zone 'node of J\. Doe' is no name"):
         publish(workload, folder, key, ["procs"], power=power.assign(zone="node of J. Doe"))
     assert not folder.exists()
+
+
+def test_what_was_done_to_each_field_is_told(
+    tmp_path: Path, key: Path, workload: ew.Workload
+) -> None:
+    """Numbers hold no names, and what is not published is not as it is."""
+    texts = publish(accounting(), tmp_path / "texts", key, ["procs"]).report["fields"]
+    assert texts["partition"]["done"] == "names hashed; rare values merged"
+    assert texts["runtime_s"]["done"] == "rounded up to the window"
+    report = publish(workload, tmp_path / "numbers", key, ["partition"]).report
+    assert report["quasi_identifiers"] == {"partition": "as it is"}
+    done = {name: report["fields"][name]["done"] for name in ("partition", "procs", "state")}
+    assert done == {"partition": "as it is", "procs": "as it is", "state": "rare values merged"}
+    jobs = accounting(users=5)
+    jobs["procs"] = 10 ** pd.factorize(jobs["user"])[0]  # a size for each user
+    report = publish(jobs, tmp_path / "none", key, ["procs"], max_suppressed=0).report
+    assert report["fields"]["procs"]["done"] == "not published"
+
+
+def test_why_columns_are_left_out(tmp_path: Path, key: Path) -> None:
+    jobs = accounting().assign(nodes=1, gpus=np.nan, memory_kb=np.nan)
+    columns = ["procs", "runtime_s", "partition"]
+    done = publish(jobs, tmp_path / "release", key, ["procs"], columns=columns)
+    assert done.left_out["nodes"] == "would tell a quasi-identifier in another way"
+    assert done.left_out["gpus"] == done.left_out["memory_kb"] == "no value is known"
+    assert done.left_out["uid"] == "no field that may leave"
+    assert done.left_out["energy_j"] == "not asked for"
+
+
+def test_a_column_that_is_not_there(tmp_path: Path, key: Path) -> None:
+    with pytest.raises(ValueError, match=r"no column 'foo'; .* has job, submit_s.*, account\.$"):
+        publish(accounting(), tmp_path / "release", key, ["procs", "foo"])
 
 
 names = st.integers(0, 14).map("person-{}-x".format)

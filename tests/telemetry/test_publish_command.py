@@ -1,5 +1,6 @@
 """``exawatt telemetry publish`` from accounting with names to the removal of a user's rows."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from command import run
 
 from exawatt.telemetry.pseudonyms import create_key
+from exawatt.telemetry.release import read_release
 
 SCRIPT = Path(__file__).parents[2] / "telemetry" / "export_jobs.py"
 BEGIN = pd.Timestamp("2024-05-16 09:00")  # a Thursday, by the wall clock
@@ -121,30 +123,69 @@ def test_the_command_publishes_no_cell_of_less_than_five(
     arguments = ("--key", key, "--quasi-identifiers", "procs", option, 4)
     status, _, said = publish("tiny", tmp_path / "release", *arguments)
     assert status == 2
-    assert "greater than or equal to 5" in said
+    assert "4 is too few: among fewer than 5" in " ".join(said.split())
     assert not (tmp_path / "release").exists()
 
 
-@pytest.mark.parametrize(("named", "says"), [("procs,procs", "each once"), (",", "each once")])
+@pytest.mark.parametrize(
+    ("named", "says"),
+    [("procs,procs", "each once"), (",", "each once"), ("procs,foo", "no column 'foo'")],
+)
 def test_quasi_identifiers_that_make_no_sense(
     tmp_path: Path, key: Path, named: str, says: str
 ) -> None:
     arguments = ("--key", key, "--quasi-identifiers", named)
     status, _, said = publish("tiny", tmp_path / "release", *arguments)
     assert (status, says in said) == (1, True)
+    assert "[" not in said
 
 
 def test_wrong_files_are_told_in_a_line(tmp_path: Path, key: Path) -> None:
     wrong = accounting(tmp_path / "jobs.psv")
+    empty = tmp_path / "empty.csv"
+    empty.touch()
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     named = ("--quasi-identifiers", "procs")
     for more, says in [
         (("--key", key, "--power", wrong), "power has no column"),
+        (("--key", key, "--power", empty), "holds no windows of"),
+        (("--key", key, "--power", tmp_path / "absent.csv"), "absent.csv: is no file"),
         (("--key", tmp_path / "loop"), "is no file"),
         (("--key", "~nobody-has-this-name/key"), "names no user's folder"),
     ]:
         status, _, said = publish("tiny", tmp_path / "release", *named, *more)
         assert (status, says in said) == (1, True), said
         assert said.count("\n") == 1
+    status, _, said = publish(empty, tmp_path / "release", "--key", key, *named)
+    assert (status, said) == (1, f"exawatt: {empty}: is empty.\n")
     status, _, said = publish("tiny", "~nobody-has-this-name/release", "--key", key, *named)
     assert (status, "names no user's folder" in said) == (1, True)
+
+
+def test_energy_of_whole_nodes_is_told_with_the_data(tmp_path: Path, key: Path) -> None:
+    source = accounting(tmp_path / "jobs.psv")
+    head, *rows = source.read_text().splitlines()
+    source.write_text(
+        "\n".join([f"{head}|ConsumedEnergyRaw", *(f"{r}|60000" for r in rows)]) + "\n"
+    )
+    folder = tmp_path / "release"
+    arguments = ("--key", key, "--quasi-identifiers", "procs", "--procs", 64)
+    status, out, said = publish(source, folder, *arguments)
+    assert status == 0, said
+    caveat = "a job that shared one is charged its neighbours' too"
+    assert caveat in " ".join(out.split())
+    readme = (folder / "README.md").read_text()
+    assert caveat in readme
+    assert "| `power_w` | W | mean power of the job, of its whole nodes: see below |" in readme
+    assert read_release(folder).cleaning["reason"].str.contains(caveat).tolist() == [True]
+    without = publish(source, tmp_path / "without", *arguments, "--columns", "submit_s,runtime_s")
+    assert caveat not in " ".join(without[1].split())
+    assert caveat not in (tmp_path / "without" / "README.md").read_text()
+
+
+def test_a_release_that_cannot_be_replayed_says_so(tmp_path: Path, key: Path) -> None:
+    arguments = ("--key", key, "--quasi-identifiers", "procs", "--columns", "procs,runtime_s")
+    status, out, _ = publish("tiny", tmp_path / "release", *arguments)
+    assert status == 0
+    assert "No replay is possible: the release does not tell submit_s." in out
+    assert re.search(r"queue\W+not asked for", out)

@@ -148,12 +148,23 @@ def test_other_files_are_refused(write: Write, tmp_path: Path) -> None:
     with pytest.raises(TraceError, match="host='other, vm': is of several hosts"):
         read_recording(path)
     beside.unlink()
-    with pytest.raises(TraceError, match=r"has no sidecar run\.csv\.json"):
+    with pytest.raises(TraceError, match=r"lacks its sidecar run\.csv\.json, .* keep the two"):
         read_recording(path)
+
+
+def test_what_is_no_recording(tmp_path: Path) -> None:
     plain = tmp_path / "plain.parquet"
     pd.DataFrame({"a": [1]}).to_parquet(plain)
-    with pytest.raises(TraceError, match="holds no sidecar"):
+    with pytest.raises(TraceError, match=r"is no recording: 'exawatt telemetry convert' did not"):
         read_recording(plain)
+    plain.write_text("a\n")
+    with pytest.raises(TraceError, match=r"plain\.parquet: cannot be read as Parquet"):
+        read_recording(plain)
+    text = tmp_path / "jobs.txt"
+    for content, says in [("", "is empty: it is no"), ("JobID|State\n", "is no recording: its")]:
+        text.write_text(content)
+        with pytest.raises(TraceError, match=says):
+            read_recording(text)
 
 
 def test_conversion_keeps_everything(write: Write, tmp_path: Path) -> None:

@@ -191,6 +191,10 @@ def lose_key(node: Node) -> None:
     node.key.unlink()
 
 
+def lose_settings(node: Node) -> None:
+    node.settings.unlink()
+
+
 def garble_settings(node: Node) -> None:
     node.settings.write_text("if then (")
 
@@ -209,6 +213,7 @@ def block_output(node: Node) -> None:
         (break_key, "open to others: close it with 'chmod 600"),
         (shorten_key, "must hold 32 to 64 random bytes"),
         (lose_key, "is no file"),
+        (lose_settings, "telemetry.conf is not there; the defaults are taken"),
         (garble_settings, "telemetry.conf"),
         (lose_python, "no pseudonym for the job"),
         (block_output, "cannot make"),

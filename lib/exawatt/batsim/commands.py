@@ -2,11 +2,14 @@
 
 import json
 import shutil
+import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from math import inf
 from pathlib import Path
+from time import monotonic
 from typing import Annotated
 
 import typer
@@ -21,7 +24,7 @@ from exawatt.batsim.run import DEFAULT_ENDPOINT, DEFAULT_TIMEOUT_S, Progress, Su
 from exawatt.batsim.run import run as run_both
 from exawatt.batsim.run import serve as serve_one
 from exawatt.batsim.simulator import Options
-from exawatt.terminal import AsJson, facts_table, plainly
+from exawatt.terminal import AsJson, amount, facts_table, plainly
 
 batsim = typer.Typer(
     no_args_is_help=True,
@@ -31,7 +34,10 @@ batsim = typer.Typer(
 WorkloadFile = Annotated[Path, typer.Option("--workload", "-w", help="Batsim JSON, or .json.gz.")]
 PlatformFile = Annotated[Path, typer.Option("--platform", "-p", help="SimGrid XML, or .xml.gz.")]
 Output = Annotated[
-    Path, typer.Option("--output", "-o", help="Folder for out_jobs.csv and the others.")
+    Path,
+    typer.Option(
+        "--output", "-o", help="Folder for out_jobs.csv and the others: new, or of an earlier run."
+    ),
 ]
 Energy = Annotated[
     bool, typer.Option("--energy", "-E", help="Count joules, and let hosts change pstates.")
@@ -59,6 +65,17 @@ Master = Annotated[
 ]
 Timeout = Annotated[float, typer.Option(min=0.1, help="Longest wait for one reply, in seconds.")]
 NoTrace = Annotated[bool, typer.Option("--disable-schedule-tracing", help="Write no Pajé trace.")]
+
+#: What else than Batsim's files a run may leave.
+_OURS = {"workload.json", "platform.xml", "options.json", "scheduler.log", "batsim.log"}
+#: Between two lines of progress, where there is no terminal [s].
+_EVERY_S = 30.0
+_DIFFERENT = (
+    "Not to be compared with 'exawatt compare' as they stand: slowdown takes short jobs as they "
+    "are, where avebsld counts them as 10 s; makespan counts from second 0, not from the first "
+    "submission; energy is that of the platform's file, from the first submission to the last "
+    "job's end."
+)
 
 
 @batsim.command("run")
@@ -137,7 +154,12 @@ def batsim_serve(
 def batsim_replay(
     config: Annotated[Path, typer.Argument(help="Trace, platform and policy as JSON.")],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Default: batsim-CONFIG beside you.")
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Folder for all files: new, or of an earlier run. Default: batsim-CONFIG here.",
+        ),
     ] = None,
     own: Annotated[
         bool, typer.Option("--own", help="Use the project's simulator, even if Batsim is here.")
@@ -150,8 +172,9 @@ def batsim_replay(
     read = Config.read(config)
     program = None if own else shutil.which("batsim")
     folder = output or Path(f"batsim-{config.stem}")
+    _check_folder(folder)
     Console(stderr=True).print(f"{program or 'the simulator of exawatt'}: {read.trace} to {folder}")
-    with _bar(read.jobs or None) as progress:
+    with _told_if_interrupted(folder), _progress() as progress:
         summary = replay(read, folder, program, progress)
     _show(summary, folder, as_json)
 
@@ -173,24 +196,70 @@ def _simulate(
     if events is not None:
         external = read_events(events, len(hosts), options.forward_unknown_events)
     jobs = read_job_file(workload)
-    with _bar(len(jobs.jobs)) as progress:
+    _check_folder(output)
+    with _told_if_interrupted(output), _progress() as progress:
         summary = simulate(jobs, hosts, other_side, output, external=external, progress=progress)
     _show(summary, output, as_json)
 
 
+def _check_folder(folder: Path) -> None:
+    """Refuse a folder with files of somebody's own; tell where an earlier run is replaced."""
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"--output {folder} is no folder: pass another.")
+    names = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    if "out_jobs.csv" in names:
+        warnings.warn(f"the files of the earlier run in {folder} are replaced.", stacklevel=2)
+    elif names - _OURS:
+        raise FileExistsError(
+            f"--output {folder} holds other files ({min(names - _OURS)}): pass a new folder."
+        )
+
+
 @contextmanager
-def _bar(jobs: int | None) -> Iterator[Progress]:
-    """Progress on stderr, shown where somebody looks."""
+def _told_if_interrupted(folder: Path) -> Iterator[None]:
+    """Say what an interrupt leaves behind."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(
+            f"exawatt: interrupted: without out_schedule.csv, the run in {folder} is not whole.",
+            file=sys.stderr,
+        )
+        raise typer.Exit(130) from None
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """Progress on stderr: a bar where somebody looks, else a line now and then."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lines()
+        return
     columns = (
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("jobs, {task.fields[days]:.1f} simulated days"),
         TimeElapsedColumn(),
     )
-    console = Console(stderr=True)
-    with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=jobs, days=0.0)
-        yield lambda ended, now_s: bar.update(task, completed=ended, days=now_s / 86400)
+    with Bar(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=None, days=0.0)
+        yield lambda ended, jobs, now_s: bar.update(
+            task, completed=ended, total=jobs, days=now_s / 86400
+        )
+
+
+def lines(every_s: float = _EVERY_S) -> Progress:
+    """Progress as lines on stderr, one every so often [s]."""
+    begun_s = said_s = monotonic()
+
+    def say(ended: int, jobs: int, now_s: float) -> None:
+        nonlocal said_s
+        if monotonic() - said_s >= every_s:
+            said_s = monotonic()
+            told = f"{ended:,} of {jobs:,} jobs, {now_s / 86400:.1f} simulated days"
+            print(f"{told}, {said_s - begun_s:.0f} s", file=sys.stderr, flush=True)
+
+    return say
 
 
 def _show(summary: Summary, output: Path, as_json: bool) -> None:
@@ -199,9 +268,22 @@ def _show(summary: Summary, output: Path, as_json: bool) -> None:
         finite = {name: None if value == inf else value for name, value in summary.items()}
         print(json.dumps(finite, indent=2))
         return
-    shown = {
-        name: f"{value:,.3f}" if isinstance(value, float) else value
-        for name, value in summary.items()
-        if name != "batsim_version"
-    }
-    Console().print(facts_table(shown | {"files": output}))
+    energy = (output / "out_consumed_energy.csv").exists()
+    console = Console()
+    console.print(facts_table(_with_units(summary, energy) | {"files": output}))
+    console.print(_DIFFERENT)
+
+
+def _with_units(summary: Summary, energy: bool) -> dict[str, str]:
+    """Texts of a summary; joules only where energy was counted, and then in kWh too."""
+    shown = {}
+    for name, value in summary.items():
+        if name == "batsim_version":
+            continue
+        unit = " host s" if name.startswith("time_") else ""
+        unit = " s" if name == "makespan" or name.endswith("_time") else unit
+        shown[name] = (f"{value:,.3f}" if isinstance(value, float) else str(value)) + unit
+        if name == "consumed_joules":
+            shown[name] = f"{float(value):,.0f} J" if energy else "–"
+            shown["energy"] = f"{amount(float(value) / 3.6e6)} kWh" if energy else "–"
+    return shown

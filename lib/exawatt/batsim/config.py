@@ -15,6 +15,7 @@ from typing import Any, Literal, Self, get_args
 from exawatt.batsim.files import read_text, write_text
 from exawatt.batsim.hosts import MASTER_HOST, Hosts, read_hosts
 from exawatt.batsim.job_file import read_job_file
+from exawatt.batsim.outputs import remove
 from exawatt.batsim.platform_xml import write_platform
 from exawatt.batsim.protocol import SchedulerError
 from exawatt.batsim.run import Progress, Summary, run, scheduler_process
@@ -203,6 +204,7 @@ def _run_batsim(batsim: str, prepared: Prepared, output: Path) -> Summary:
     command += ["-m", MASTER_HOST, "-e", str(output / "out"), "-s", f"tcp://localhost:{port}"]
     command += ["-E"] * prepared.energy
     log, said = output / "scheduler.log", output / "batsim.log"
+    remove(output)
     with (
         scheduler_process(prepared.scheduler, f"tcp://*:{port}", log, TIMEOUT_S) as scheduler,
         said.open("wb") as file,

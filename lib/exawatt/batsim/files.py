@@ -7,6 +7,8 @@ from pathlib import Path
 def read_text(path: Path | str) -> str:
     """Content of a file; one whose name ends in ``.gz`` is unpacked."""
     path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"{path} is no file.")
     data = path.read_bytes()
     try:
         return (gzip.decompress(data) if path.suffix == ".gz" else data).decode()

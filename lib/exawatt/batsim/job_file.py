@@ -98,8 +98,9 @@ def read_job_file(path: Path | str) -> JobFile:
     ValueError
         The file is none; the message names the bad value.
     """
+    text = read_text(path)
     try:
-        content = json.loads(read_text(path))
+        content = json.loads(text)
         if not isinstance(content, dict):
             raise ValueError("it holds no object with 'jobs' and 'profiles'.")
         for key, kind in (("jobs", list), ("profiles", dict), ("nb_res", int)):
@@ -114,5 +115,7 @@ def read_job_file(path: Path | str) -> JobFile:
         )
     except RecursionError:
         raise ValueError(f"{path}: it is nested too deeply to be a workload.") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: is no Batsim workload: no JSON ({error}).") from None
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None

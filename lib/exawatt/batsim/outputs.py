@@ -53,6 +53,8 @@ _SPENT = (
 class Outputs:
     """The five files and the Pajé trace of one simulation, or none.
 
+    ``out_schedule.csv`` comes last: where it is not there, the simulation broke off.
+
     Parameters
     ----------
     folder : Path or None
@@ -100,8 +102,7 @@ class Outputs:
         """Begin the files; those of an earlier simulation go, also where none takes their place."""
         if self._folder is not None:
             self._folder.mkdir(parents=True, exist_ok=True)
-            for name in _NAMES:
-                (self._folder / f"out_{name}").unlink(missing_ok=True)
+            remove(self._folder)
             self._open("jobs.csv", JOBS_HEADER)
             self._open("machine_states.csv", STATES_HEADER)
             if self._energy:
@@ -117,8 +118,8 @@ class Outputs:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Write what is left, also when the simulation failed."""
-        self.close()
+        """Write what is left, also when the simulation failed: then without a summary."""
+        self.close(whole=kind is None)
 
     def _open(self, name: str, header: str) -> TextIO:
         assert self._folder is not None
@@ -175,13 +176,16 @@ class Outputs:
         write(*arguments)
         return True
 
-    def close(self) -> None:
-        """Write the rest and the summary, and close the files."""
+    def close(self, whole: bool = True) -> None:
+        """Write the rest and, if the simulation is whole, its summary; close the files.
+
+        So ``out_schedule.csv`` tells a whole simulation from one that broke off.
+        """
         while self.work():
             pass
         if self._paje is not None:
             self._paje.close(max(self._since_s))
-        if self._folder is not None and "schedule.csv" not in self._files:
+        if whole and self._folder is not None and "schedule.csv" not in self._files:
             row = self.summary()
             header = f"{','.join(row)}\n"
             self._open("schedule.csv", header).write(f"{','.join(_texts(row.values()))}\n")
@@ -266,6 +270,12 @@ class Outputs:
         self._summary.rejected += 1
         line = f"{_before(job)},0,{job.state},,,,,,,,,{_quoted(metadata)}\n"
         self._write("jobs.csv", line)
+
+
+def remove(folder: Path) -> None:
+    """Remove the files of an earlier simulation: of one that breaks off they would tell a lie."""
+    for name in _NAMES:
+        (folder / f"out_{name}").unlink(missing_ok=True)
 
 
 class _Summary:

@@ -34,8 +34,8 @@ _GRACE_S = 3.0
 _END_S = 10.0
 
 Summary = dict[str, str | int | float]
-Progress = Callable[[int, float], None]
-"""Called now and then with the jobs that are over and the simulated time [s]."""
+Progress = Callable[[int, int, float], None]
+"""Called now and then with the jobs that are over, all jobs, and the simulated time [s]."""
 
 
 def run(
@@ -70,7 +70,7 @@ def run(
     trace : bool
         Whether to write the Pajé trace.
     progress : callable, optional
-        Called now and then with the jobs that are over and the simulated time [s].
+        Called now and then with the jobs that are over, all jobs, and the simulated time [s].
 
     Returns
     -------
@@ -163,7 +163,7 @@ def _converse(
             sent_s = perf_counter()
             count += 1
             if progress is not None and count % _PROGRESS_EVERY == 0:
-                progress(outputs.ended_jobs, simulator.clock.now_s)
+                progress(outputs.ended_jobs, len(simulator.jobs), simulator.clock.now_s)
             reply = _soon(socket, outputs, sent_s + _ALERT_S)
             if reply is None:
                 reply = _wait(socket, timeout_s, message, process, log)

@@ -242,7 +242,7 @@ def facts(table: pd.DataFrame, days: Floats) -> dict[str, str]:
     at_a_day = table[np.isclose(table["lead_h"], 24)].set_index("forecast")
     return {
         **{f"{name}_mae": f"{float(mae[name]):.1f}" for name in names},
-        "regression_day_skill": f"{at_a_day.loc['regression', 'skill']:.0%}",
+        "regression_day_skill": f"{float(at_a_day['skill']['regression']):.0%}",
         "delivery_mae": f"{DELIVERY_MAE:g}",
         "published_mae": f"{PUBLISHED_MAE:g}",
         "synthetic_days": f"{days.min():.0f} to {days.max():.0f}",

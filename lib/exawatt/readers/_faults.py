@@ -22,6 +22,8 @@ class Fault:
     field: str
     value: str
     count: int = 1
+    remedy: str = ""
+    """What is done about it when not strict, where the problem does not say so."""
 
 
 def refuse(path: Path, faults: Sequence[Fault]) -> None:
@@ -36,10 +38,11 @@ def counted(faults: Sequence[Fault]) -> list[Finding]:
     """Faults of one kind as one row, with the first line and value."""
     kinds: dict[tuple[str, str], list[Fault]] = defaultdict(list)
     for fault in faults:
-        kinds[fault.problem, fault.field].append(fault)
+        reason = f"{fault.problem}, {fault.remedy}" if fault.remedy else fault.problem
+        kinds[reason, fault.field].append(fault)
     return [
-        Finding(first.action, problem, sum(f.count for f in same), first.line, field, first.value)
-        for (problem, field), same in kinds.items()
+        Finding(first.action, reason, sum(f.count for f in same), first.line, field, first.value)
+        for (reason, field), same in kinds.items()
         for first in same[:1]
     ]
 

@@ -161,7 +161,7 @@ def _instants(
             for what in seen:
                 seen[what] += int(getattr(found, what).sum())
     reasons = {
-        "local": "no time zone given, the wall clock taken for UTC: pass timezone=",
+        "local": "no time zone given, the wall clock taken for UTC: pass timezone= (--timezone)",
         "twice": "the wall clock showed this hour twice, the first taken where possible",
         "never": "the wall clock never showed this hour, the next one taken",
     }
@@ -175,10 +175,11 @@ def _faults(table: Table, name: str, problems: Mapping[int, str]) -> list[Fault]
     return [
         Fault(
             "repaired",
-            f"{problem}, taken as unknown",
+            problem,
             int(table.lines[row]),
             name,
             table.texts[name].iloc[row][:80],
+            remedy="taken as unknown",
         )
         for row, problem in problems.items()
     ]

@@ -60,11 +60,20 @@ class Table:
 
 def header(text: bytes) -> tuple[list[str], str]:
     """Names in the first line, in small letters, and the character between them."""
+    names, separator = _first_line(text)
+    return [name.lower() for name in names], separator
+
+
+def spelling(text: bytes) -> dict[str, str]:
+    """Names as they stand in the first line, by their small letters."""
+    return {name.lower(): name for name in _first_line(text)[0]}
+
+
+def _first_line(text: bytes) -> tuple[list[str], str]:
     first = text.removeprefix(_BOM).partition(b"\n")[0].decode("latin-1").rstrip("\r")
     separator = max(_SEPARATORS, key=first.count)
     # A width, as in JobID%30, is part of what sacct was asked for and not of the name.
-    names = [name.partition("%")[0].strip(' "').lower() for name in first.split(separator)]
-    return names, separator
+    return [name.partition("%")[0].strip(' "') for name in first.split(separator)], separator
 
 
 def read_table(path: Path, text: bytes, wanted: Iterable[str]) -> tuple[Table, list[Fault]]:

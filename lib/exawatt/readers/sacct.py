@@ -18,9 +18,12 @@ from exawatt.readers._sacct_fields import NAMES, missing, parse_fields
 from exawatt.readers._sacct_jobs import make_jobs
 from exawatt.readers._sacct_rows import job_rows
 from exawatt.readers._sacct_steps import merge_steps, split_steps
-from exawatt.readers._sacct_table import COMMAND, header, read_table
+from exawatt.readers._sacct_table import COMMAND, header, read_table, spelling
 from exawatt.readers.files import TraceError, bare_name, read_file, read_start
 from exawatt.workload import Finding, Workload, as_table, clean, report
+
+#: Noted of every file with energy.
+WHOLE_NODES = "energy is of whole nodes: a job that shared one is charged its neighbours' too"
 
 #: A file whose first line has so many known names is taken for accounting.
 _ENOUGH_NAMES = 3
@@ -94,16 +97,20 @@ def read_sacct(
     the request, see :mod:`exawatt.readers._sacct_allocation`.
     """
     path = Path(path)
+    if not path.is_file():
+        raise TraceError(path, "is no file.")
     text, sha256, broken = read_file(path)
     text, faults = mend_lines(text, broken)
     # A half line may hold names, and the report forgets names.
     faults = [replace(fault, value="") for fault in faults]
     _refuse_header(path, text)
     table, malformed = read_table(path, text, NAMES)
+    spelled = spelling(text)
     del text
     allocations, steps, owner, findings = split_steps(table)
     fields = parse_fields(allocations, timezone)
-    faults += malformed + fields.faults + merge_steps(fields, steps, owner)
+    found = malformed + fields.faults + merge_steps(fields, steps, owner)
+    faults += [replace(fault, field=spelled.get(fault.field, fault.field)) for fault in found]
     if strict:
         refuse(path, faults)
     rows, dropped = job_rows(allocations, fields)
@@ -143,6 +150,11 @@ def clock_unknown(workload: Workload) -> bool:
     return bool(workload.cleaning["reason"].str.startswith("no time zone given").any())
 
 
+def whole_nodes(workload: Workload) -> bool:
+    """Whether the energy of jobs is that of their whole nodes, also where they shared one."""
+    return bool((workload.cleaning["reason"] == WHOLE_NODES).any())
+
+
 def _refuse_header(path: Path, text: bytes) -> None:
     names, _ = header(text)
     if lacking := missing(set(names)):
@@ -159,7 +171,7 @@ def _machine(jobs: pd.DataFrame, procs: int | None) -> tuple[int, list[Finding]]
     if procs is not None:
         return procs, []
     used = most_at_once(jobs)
-    reason = "no machine size in the file, the most used at once taken: pass procs="
+    reason = "no machine size in the file, the most used at once taken: pass procs= (--procs)"
     return used, [Finding("noted", reason, 1, 0, "procs", str(used))]
 
 
@@ -194,6 +206,6 @@ def _energy(jobs: pd.DataFrame) -> list[Finding]:
     known = int(jobs["energy_j"].notna().sum())
     notes = {
         "energy 0 or unknown": len(jobs) - known,
-        "energy is of whole nodes: a job that shared one is charged its neighbours' too": known,
+        WHOLE_NODES: known,
     }
     return [Finding("noted", what, n, 0, "energy_j") for what, n in notes.items() if n]

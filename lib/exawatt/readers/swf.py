@@ -163,8 +163,10 @@ def _negatives(values: Floats, lines: np.ndarray) -> list[Fault]:
     for name in MEASURED:
         column = values[FIELDS.index(name)]
         for row in np.flatnonzero((column < 0) & (column != -1)):
-            problem = "is negative, taken as unknown"
-            faults.append(Fault("repaired", problem, int(lines[row]), name, f"{column[row]:g}"))
+            value, remedy = f"{column[row]:g}", "taken as unknown"
+            faults.append(
+                Fault("repaired", "is negative", int(lines[row]), name, value, remedy=remedy)
+            )
         column[column < 0] = np.nan
     return sorted(faults, key=lambda fault: fault.line)
 

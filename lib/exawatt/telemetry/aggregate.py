@@ -15,6 +15,8 @@ from exawatt.telemetry.recording import CLOCK_STEP_S, GAP_INTERVALS, Recording, 
 
 #: Shortest and longest window that is released [s].
 WINDOWS_S = (1.0, 60.0)
+#: The longest tells least of when jobs began and ended.
+DEFAULT_WINDOW_S = 60.0
 
 #: Columns that tell one series of a recording from another.
 KEYS = ("host", "zone", "device")
@@ -35,7 +37,7 @@ class _Pieces(NamedTuple):
 
 
 def aggregate(
-    samples: pd.DataFrame, window_s: float = 10.0, interval_s: float | None = None
+    samples: pd.DataFrame, window_s: float = DEFAULT_WINDOW_S, interval_s: float | None = None
 ) -> pd.DataFrame:
     """Mean power and energy of each device by window of time.
 
@@ -85,7 +87,29 @@ def aggregate(
     return pd.concat(parts, ignore_index=True)
 
 
-def aggregate_recordings(recordings: Iterable[Recording], window_s: float = 10.0) -> pd.DataFrame:
+class Seen:
+    """When each device was recorded, to find recordings that overlap."""
+
+    def __init__(self) -> None:
+        self._spans: dict[tuple[str, Any], list[tuple[int, int, Path]]] = defaultdict(list)
+
+    def overlap(self, one: Recording) -> str | None:
+        """Add a recording; say of which device it repeats the time of an earlier one."""
+        found = None
+        for device in one.devices:
+            times = one.rows(device)["time_ns"]
+            begin, end = int(times.min()), int(times.max())
+            for first, last, other in self._spans[one.host, device]:
+                if begin <= last and first <= end:
+                    on = f"{one.key} {device} of host {one.host}"
+                    found = found or f"{other} and {one.path} overlap on {on}"
+            self._spans[one.host, device].append((begin, end, one.path))
+        return found
+
+
+def aggregate_recordings(
+    recordings: Iterable[Recording], window_s: float = DEFAULT_WINDOW_S
+) -> pd.DataFrame:
     """Windows of several recordings; see :func:`aggregate`.
 
     Of recordings that follow one another on a device, the window in which one ends and the next
@@ -97,21 +121,12 @@ def aggregate_recordings(recordings: Iterable[Recording], window_s: float = 10.0
         A recording is empty, or two of one host and device overlap: their energy would count
         twice.
     """
-    taken: dict[tuple[str, Any], list[tuple[int, int, Path]]] = defaultdict(list)
-    parts = []
+    seen, parts = Seen(), []
     for one in recordings:
         if one.table.empty:
             raise ValueError(f"{one.path} holds no samples: leave it out.")
-        for device in one.devices:
-            times = one.rows(device)["time_ns"]
-            begin, end = int(times.min()), int(times.max())
-            for first, last, other in taken[one.host, device]:
-                if begin <= last and first <= end:
-                    raise ValueError(
-                        f"{other} and {one.path} overlap on {one.key} {device} of host "
-                        f"{one.host}, whose energy would count twice: leave one of them out."
-                    )
-            taken[one.host, device].append((begin, end, one.path))
+        if found := seen.overlap(one):
+            raise ValueError(f"{found}, whose energy would count twice: leave one of them out.")
         parts.append(aggregate(one.table.assign(host=one.host), window_s))
     return _merged(pd.concat(parts, ignore_index=True))
 

@@ -30,6 +30,7 @@ Levels = list[tuple[str, pd.Series]]
 #: Lengths of the bins of time [s].
 TIMES_S = {"hour": 3600, "day": 86400, "week": 7 * 86400, "month of 28 days": 28 * 86400}
 
+AS_IS = "as it is"
 OTHER = "other"
 ANY = "*"
 NOT_PUBLISHED = "not published"
@@ -147,7 +148,7 @@ def number_levels(column: pd.Series, *, up: bool = False) -> Levels:
     for base in (2, 4, 16):
         power = rounding(np.log2(size) / np.log2(base))
         found[f"powers of {base}"] = float(base) ** power
-    levels: Levels = [("as it is", column)]
+    levels: Levels = [(AS_IS, column)]
     for name, rounded in found.items():
         kept = np.where(np.isnan(rounded), values, np.sign(values) * rounded)
         level = pd.Series(kept, column.index, name=column.name)
@@ -160,13 +161,13 @@ def number_levels(column: pd.Series, *, up: bool = False) -> Levels:
 def time_levels(column: pd.Series) -> Levels:
     """Begin of the hour, day, week or month that a moment lies in [s]."""
     bins = [(name, column // length_s * length_s) for name, length_s in TIMES_S.items()]
-    return [("as it is", column), *bins, _any(column)]
+    return [(AS_IS, column), *bins, _any(column)]
 
 
 def category_levels(column: pd.Series, users: pd.Series, rule: Rule) -> Levels:
     """Merge values that are rare by themselves into one: ``other``, or -1 for numbers."""
     merged = ("rare values merged", merge_rare(column, users, rule))
-    return [("as it is", column), merged, _any(column)]
+    return [(AS_IS, column), merged, _any(column)]
 
 
 def merge_rare(column: pd.Series, users: pd.Series, rule: Rule) -> pd.Series:
@@ -275,16 +276,20 @@ def refuse_none_or_twice(quasi_identifiers: Sequence[str]) -> None:
     """Raise if there are no quasi-identifiers, or one is there twice."""
     names = list(quasi_identifiers)
     if not names or len({*names}) < len(names):
-        raise ValueError(f"quasi_identifiers(={names}) must name one column or more, each once.")
+        raise ValueError(
+            f"quasi_identifiers(={','.join(names)!r}) must name one column or more, each once."
+        )
 
 
 def _check(
     table: pd.DataFrame, quasi_identifiers: Sequence[str], rule: Rule, max_suppressed: float
 ) -> None:
     refuse_none_or_twice(quasi_identifiers)
-    missing = [name for name in [*quasi_identifiers, rule.user] if name not in table]
-    if missing:
-        raise ValueError(f"the table has no column {missing}; it has {list(table)}.")
+    for name in [*quasi_identifiers, rule.user]:
+        if name not in table:
+            raise ValueError(
+                f"the table has no column {name!r}; it has {', '.join(map(str, table))}."
+            )
     if rule.user in quasi_identifiers:
         raise ValueError(f"{rule.user!r} tells users apart and cannot be a quasi-identifier too.")
     if not 0 <= max_suppressed <= 1:

@@ -13,15 +13,27 @@ from rich.progress import track
 
 from exawatt.readers import load, read_sacct
 from exawatt.readers.catalog import locate
-from exawatt.readers.sacct import is_sacct
-from exawatt.telemetry.aggregate import aggregate_recordings
+from exawatt.readers.files import TraceError, read_start
+from exawatt.readers.sacct import clock_unknown, is_sacct
+from exawatt.telemetry.aggregate import DEFAULT_WINDOW_S, Seen, aggregate_recordings
 from exawatt.telemetry.anonymity import Rule
-from exawatt.telemetry.energy import energy
 from exawatt.telemetry.joining import job_energy
 from exawatt.telemetry.pseudonyms import create_key, pseudonym, read_key
-from exawatt.telemetry.publish import FileFormat, publish
+from exawatt.telemetry.publish import FileFormat, Publication, publish
 from exawatt.telemetry.recording import Recording, clock_steps, convert, gaps, read_recording
-from exawatt.terminal import AsJson, Lenient, Procs, Trace, facts_table, frame_table, plainly
+from exawatt.telemetry.release import untold
+from exawatt.telemetry.released_power import read_windows
+from exawatt.telemetry.tables import J_PER_KWH, device_table, flaw_table, job_table, measured
+from exawatt.terminal import (
+    AsJson,
+    Lenient,
+    Procs,
+    Trace,
+    amount,
+    facts_table,
+    frame_table,
+    plainly,
+)
 from exawatt.workload import Workload
 
 telemetry = typer.Typer(
@@ -31,6 +43,8 @@ telemetry = typer.Typer(
     no_args_is_help=True,
 )
 
+#: Rows of a table that may have any number.
+_SHOWN = 10
 LOGGERS = ("nvml", "rapl")
 # What stands behind a logger's name is read by the logger itself, which knows its options.
 _WHOLE_LINE: dict[str, Any] = {
@@ -90,15 +104,17 @@ def telemetry_energy(
         str | None, typer.Option(help="Zone of the accounting's times, such as Europe/Zurich.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(help="CSV file for the energy of jobs, not there yet.")
+        Path | None,
+        typer.Option(help="CSV file, not there yet, for the energy of every measured job."),
     ] = None,
     lenient: Lenient = False,
     procs: Procs = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure the energy of each device, or of jobs, with its uncertainty and its gaps."""
-    if output is not None and jobs is None:
-        raise ValueError(f"--output {output} is for the energy of jobs: pass --jobs, or --json.")
+    for option, value in (("--output", output), ("--timezone", timezone), ("--procs", procs)):
+        if value is not None and jobs is None:
+            raise ValueError(f"{option} {value} is for the energy of jobs: pass --jobs too.")
     if output is not None and output.exists():
         raise FileExistsError(f"{output} exists already: pass another --output.")
     read = [read_recording(path) for path in recordings]
@@ -110,59 +126,39 @@ def telemetry_energy(
     for one in read:
         if one.table.empty:
             raise ValueError(f"{one.path} holds no samples: leave it out.")
-    rows = [_measured(one, device) for one in read for device in one.devices]
+    rows = [measured(one, device) for one in read for device in one.devices]
     if as_json:
         print(_json(rows))
         return
     console = Console()
-    hosts = sorted({one.host for one in read})
-    of = f" of {hosts[0]}" if len(hosts) == 1 else ""
-    title = f"Energy by device{of}, ± its standard uncertainty"
-    console.print(frame_table(_energy_table(rows), title))
+    _print_devices(console, rows)
     _print_accuracy(console, read)
+    seen = Seen()
+    for overlap in filter(None, map(seen.overlap, read)):
+        console.print(f"{overlap}: do not add their energies.")
     for one in read:
         _print_flaws(console, one)
 
 
-def _progress(paths: list[Path], doing: str) -> Iterable[Path]:
-    return track(paths, doing, console=Console(stderr=True), transient=True)
-
-
-def _measured(recording: Recording, device: Any) -> dict[str, Any]:
-    found = energy(recording, device)
-    seen_s = found.duration_s * (1 - found.gap_share)
-    return {
-        "recording": str(recording.path),
-        "host": recording.host,
-        recording.key: device,
-        "duration_s": found.duration_s,
-        "method": found.method,
-        "energy_j": found.energy_j,
-        "uncertainty_j": found.uncertainty_j,
-        # What of it is the sensor's own; nobody tells that of RAPL.
-        "sensor_j": float("nan") if recording.key == "zone" else found.sensor_j,
-        "mean_w": found.energy_j / seen_s if seen_s else float("nan"),
-        "gap_share": found.gap_share,
-    }
-
-
-def _energy_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """Energies as texts, in columns that fit into a narrow terminal."""
-    several = len({row["host"] for row in rows}) > 1
-    key = "zone" if all("zone" in row for row in rows) else "device"
-    return pd.DataFrame(
-        ({"host": row["host"]} if several else {})
-        | {
-            key: row["zone"] if "zone" in row else row["device"],
-            "duration_s": f"{row['duration_s']:,.1f}",
-            "method": row["method"],
-            "energy_j": f"{row['energy_j']:,.1f}",
-            "±_j": f"{row['uncertainty_j']:,.1f}",
-            "mean_w": f"{row['mean_w']:,.1f}",
-            "gaps": f"{row['gap_share']:.2%}",
+def _print_devices(console: Console, rows: list[dict[str, Any]]) -> None:
+    """One table, or where a host has several recordings, a table of each."""
+    hosts = sorted({row["host"] for row in rows})
+    files = {row["recording"]: row["host"] for row in rows}
+    tables = {f" of {hosts[0]}" if len(hosts) == 1 else "": rows}
+    if len(files) > len(hosts):
+        tables = {
+            f" of {host}, {path}": [row for row in rows if row["recording"] == path]
+            for path, host in files.items()
         }
-        for row in rows
-    )
+    for of, mine in tables.items():
+        title = f"Energy by device{of}, ± its standard uncertainty"
+        console.print(frame_table(device_table(mine), title))
+
+
+def _progress(paths: list[Path], doing: str) -> Iterable[Path]:
+    console = Console(stderr=True)
+    # Where nobody looks, it would leave empty lines.
+    return track(paths, doing, console=console, transient=True, disable=not console.is_terminal)
 
 
 def _print_accuracy(console: Console, recordings: list[Recording]) -> None:
@@ -183,24 +179,16 @@ def _print_accuracy(console: Console, recordings: list[Recording]) -> None:
 def _print_flaws(console: Console, recording: Recording) -> None:
     for what, found in (("Gaps", gaps(recording)), ("Clock steps", clock_steps(recording))):
         if len(found):
-            title = f"{what} in {recording.path.name}: {len(found):,}, the first ten"
-            console.print(frame_table(_flaws_table(found.head(10)), title))
+            more = f", the first {_SHOWN}" if len(found) > _SHOWN else ""
+            title = f"{what} in {recording.path.name}: {len(found):,}{more}"
+            console.print(frame_table(flaw_table(found.head(_SHOWN)), title))
     if recording.torn:
         console.print(f"{recording.path.name} ends in half a line, which does not count.")
 
 
-def _flaws_table(found: pd.DataFrame) -> pd.DataFrame:
-    """Gaps or clock steps with instants that people can read."""
-    begin, length = ("begin_ns", "length_s") if "begin_ns" in found else ("time_ns", "step_s")
-    instants = pd.to_datetime(found[begin]).dt.strftime("%Y-%m-%d %H:%M:%S.%f").str[:-3]
-    lengths = found[length].map("{:,.3f}".format)
-    shown = found.assign(**{begin: instants, length: lengths}).rename(columns={begin: "UTC"})
-    return shown.drop(columns=["end_ns", "monotonic_ns"], errors="ignore")
-
-
 def _refuse_local_times(workload: Workload, jobs: Path) -> None:
     """Raise where times of a wall clock were taken for UTC: other hours would be measured."""
-    if workload.cleaning["reason"].str.startswith("no time zone given").any():
+    if clock_unknown(workload):
         raise ValueError(
             f"{jobs} has times without a zone: pass --timezone, such as Europe/Zurich, or UTC."
         )
@@ -211,32 +199,44 @@ def _print_jobs(
 ) -> None:
     found = job_energy(read, workload)
     table = pd.concat([workload.jobs[["job"]], found], axis=1)
-    measured = table[table["energy_j"].notna()]
+    known = table[table["energy_j"].notna()]
     if output is not None:
-        measured.to_csv(output, index=False)
+        known.to_csv(output, index=False)
     totals = {
         "jobs": len(table),
-        "measured": len(measured),
-        "wholly": int((measured["coverage"] > 0.99).sum()),
-        "sharing their nodes": int(measured["shared"].sum()),
-        "energy_kwh": float(measured["energy_j"].sum()) / 3.6e6,
+        "measured": len(known),
+        "wholly": int((known["coverage"] > 0.99).sum()),
+        "sharing their nodes": int(known["shared"].sum()),
+        "energy_kwh": float(known["energy_j"].sum()) / J_PER_KWH,
     }
     if as_json:
-        print(_json(totals | {"rows": measured.to_dict("records")}))
+        print(_json(totals | {"rows": known.to_dict("records")}))
         return
     console = Console()
-    console.print(facts_table(totals))
-    _print_accuracy(console, read)
+    if known.empty:
+        console.print(f"None of the {len(table):,} jobs was measured.")
+    else:
+        console.print(facts_table(totals | {"energy_kwh": amount(totals["energy_kwh"])}))
+        more = f", the first {_SHOWN} of {len(known):,}" if len(known) > _SHOWN else ""
+        title = f"Energy by job{more}, ± its standard uncertainty"
+        console.print(frame_table(job_table(known.head(_SHOWN)), title))
+        _print_accuracy(console, read)
     if output is not None:
-        print(f"{len(measured):,} jobs written to {output}")
+        print(f"{len(known):,} jobs written to {output}")
+    elif len(known) > _SHOWN:
+        print("All of them: --output FILE, or --json.")
 
 
 @telemetry.command("aggregate")
 @plainly
 def telemetry_aggregate(
     recordings: Recordings,
-    output: Annotated[Path, typer.Option(help="File for the windows: .csv or .parquet.")],
-    window: Annotated[float, typer.Option(help="Length of a window, 1 to 60 s.")] = 10.0,
+    output: Annotated[
+        Path, typer.Option(help="File for the windows, not there yet: .csv or .parquet.")
+    ],
+    window: Annotated[
+        float, typer.Option(help="Length of a window, 1 to 60 s; that of 'publish' to publish it.")
+    ] = DEFAULT_WINDOW_S,
 ) -> None:
     """Aggregate recordings to mean power and energy by window; no counted energy is lost."""
     if output.suffix not in (".csv", ".parquet"):
@@ -269,6 +269,16 @@ def telemetry_key(
     print(create_key(path) if user is None else pseudonym(user, read_key(path)))
 
 
+def _five(number: int) -> int:
+    """Refuse what would let few people stand for one."""
+    if number < 5:
+        raise typer.BadParameter(
+            f"{number} is too few: among fewer than 5, people can be recognised. Pass 5 or more. "
+            "(The function exawatt.telemetry.publish.publish takes less, to study what it costs.)"
+        )
+    return number
+
+
 @telemetry.command("publish")
 @plainly
 def telemetry_publish(
@@ -282,24 +292,36 @@ def telemetry_publish(
             "to keep most exact first, such as procs,requested_s."
         ),
     ],
-    k: Annotated[int, typer.Option(min=5, help="Least number of rows of a cell.")] = 5,
-    min_users: Annotated[int, typer.Option(min=5, help="Least number of users of a cell.")] = 5,
+    k: Annotated[
+        int, typer.Option(callback=_five, help="Least number of rows of a cell, 5 or more.")
+    ] = 5,
+    min_users: Annotated[
+        int, typer.Option(callback=_five, help="Least number of users of a cell, 5 or more.")
+    ] = 5,
     max_suppressed: Annotated[
         float, typer.Option(min=0, max=1, help="Largest share of rows, and of energy, given up.")
     ] = 0.02,
     as_is: Annotated[
         bool, typer.Option("--as-is", help="Generalise nothing: refuse what does not satisfy.")
     ] = False,
-    window: Annotated[float, typer.Option(help="Times are rounded to this, 1 to 60 s.")] = 60.0,
+    window: Annotated[
+        float,
+        typer.Option(
+            help="Times are rounded to this, 1 to 60 s. The finer, the more jobs can be recognised."
+        ),
+    ] = DEFAULT_WINDOW_S,
     columns: Annotated[
         str | None, typer.Option(help="Columns to publish, with commas between; all if none.")
     ] = None,
     power: Annotated[
-        Path | None, typer.Option(help="Windows of 'exawatt telemetry aggregate', of that length.")
+        Path | None,
+        typer.Option(help="File of 'exawatt telemetry aggregate', with windows as long as those."),
     ] = None,
     licence: Annotated[str, typer.Option(help="Licence, for the release's README.")] = "",
     contact: Annotated[str, typer.Option(help="Whom to ask, for the release's README.")] = "",
-    file_format: Annotated[FileFormat, typer.Option("--format", help="Of the tables.")] = "csv",
+    file_format: Annotated[
+        FileFormat, typer.Option("--format", help="Format of the tables of jobs and power.")
+    ] = "csv",
     timezone: Annotated[
         str | None, typer.Option(help="Zone of the accounting's times, such as Europe/Zurich.")
     ] = None,
@@ -323,11 +345,14 @@ def telemetry_publish(
             as_is=as_is,
             window_s=window,
             columns=None if columns is None else _listed(columns),
-            power=None if power is None else _windows(power),
+            power=None if power is None else read_windows(power),
             file_format=file_format,
             **told,
         )
-    console = Console()
+    _print_release(Console(), done)
+
+
+def _print_release(console: Console, done: Publication) -> None:
     levels = done.report["quasi_identifiers"]
     title = f"{done.folder}: what was done to each quasi-identifier"
     console.print(facts_table(levels, title))
@@ -336,12 +361,18 @@ def telemetry_publish(
     files = {name: f"{file['rows']:,} rows" for name, file in done.report["files"].items()}
     console.print(facts_table(files, "Files"))
     if done.left_out:
-        console.print(f"Left out: {', '.join(done.left_out)}.")
+        console.print(facts_table(done.left_out, "Left out"))
+    if lacking := untold(done.report):
+        console.print(f"No replay is possible: the release does not tell {', '.join(lacking)}.")
+    if done.report["energy"]:
+        console.print(f"Mind that {done.report['energy']}. The release's README says so.")
 
 
 def _with_names(trace: str, timezone: str | None, strict: bool, procs: int | None) -> Workload:
     """Read a trace; accounting of one's own with its names, which a release hashes."""
     path, entry = locate(trace, "traces")
+    if path is not None and not read_start(path):
+        raise TraceError(path, "is empty.")
     if path is not None and entry is None and is_sacct(path):
         return read_sacct(path, strict=strict, procs=procs, timezone=timezone, names=True)
     if timezone is not None:
@@ -374,7 +405,3 @@ def _json(value: Any) -> str:
 
 def _listed(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def _windows(path: Path) -> pd.DataFrame:
-    return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from exawatt.telemetry.anonymity import Kind
+from exawatt.telemetry.anonymity import AS_IS, NOT_PUBLISHED, Kind
 from exawatt.telemetry.pseudonyms import PERSONS, pseudonym, pseudonyms, unknown
 
 Role = Literal["id", "time", "duration", "count", "measure", "category"]
@@ -82,14 +82,35 @@ ALIKE = (
 #: Two of these tell the third: beside one quasi-identifier one may stay exact, the first.
 PRODUCT = ("runtime_s", "energy_j", "power_w")
 
-RULES: dict[Role, str] = {
+_DONE: dict[Role, str] = {
     "id": "keyed hash",
     "time": "rounded down to the window, date removed",
     "duration": "rounded up to the window",
-    "count": "as it is",
+    "count": "",
     "measure": f"{DIGITS} significant digits",
-    "category": "names hashed, rare values merged",
+    "category": "names hashed",
 }
+
+
+def treatment(name: str, column: pd.Series, level: str | None) -> str:
+    """What was done to a field, in words.
+
+    Parameters
+    ----------
+    name : str
+        A name of :data:`FIELDS`.
+    column : Series
+        Its values before anything was generalised: numbers hold no names.
+    level : str or None
+        How far it was generalised; None if it is no quasi-identifier.
+    """
+    if level == NOT_PUBLISHED:
+        return level
+    done = _DONE[FIELDS[name].role]
+    if FIELDS[name].role == "category":
+        done = "" if pd.api.types.is_numeric_dtype(column) else done
+        level = level or "rare values merged"
+    return "; ".join(part for part in (done, level) if part and part != AS_IS) or AS_IS
 
 
 def telltales(quasi_identifiers: Sequence[str]) -> set[str]:

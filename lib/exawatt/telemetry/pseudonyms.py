@@ -63,6 +63,12 @@ def create_key(path: Path | str) -> Path:
             f"{path} exists already, and keys are never overwritten: pass another path, or "
             f"destroy the old key with 'shred -u {path}'."
         ) from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileNotFoundError(
+            f"{path.parent} is no folder: make it with 'mkdir -p {path.parent}'."
+        ) from None
+    except OSError as error:
+        raise OSError(f"{path} cannot be written: {str(error.strerror).lower()}.") from None
     with os.fdopen(descriptor, "wb") as file:
         file.write(secrets.token_bytes(KEY_BYTES))
         file.flush()
@@ -131,9 +137,14 @@ def _refuse_inside(path: Path) -> None:
             for names in (*REPOSITORIES, RELEASE)
         )
         if marks or folder == CHECKOUT:
+            advice = "pass a path outside, such as ~/release.key."
+            if os.path.lexists(real):
+                advice = (
+                    f"move it out with 'mv {real} ~/', or make one elsewhere with 'exawatt "
+                    "telemetry key PATH'."
+                )
             raise KeyFileError(
-                f"{path} lies inside {folder}, from where it could be published: move it out with "
-                f"'mv {real} ~/', or make one elsewhere with 'exawatt telemetry key PATH'."
+                f"{path} lies inside {folder}, from where it could be published: {advice}"
             )
 
 

@@ -10,27 +10,21 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from exawatt.readers.sacct import clock_unknown
-from exawatt.telemetry.aggregate import WINDOWS_S
+from exawatt.readers.sacct import WHOLE_NODES, clock_unknown, whole_nodes
+from exawatt.telemetry.aggregate import DEFAULT_WINDOW_S, WINDOWS_S
 from exawatt.telemetry.anonymity import (
+    AS_IS,
     Anonymised,
     AnonymityError,
     Rule,
     anonymise,
+    failing,
     merge_rare,
     refuse,
-    refuse_none_or_twice,
 )
 from exawatt.telemetry.attack import linkage, singled_out
-from exawatt.telemetry.fields import (
-    FIELDS,
-    KINDS,
-    RULES,
-    coarsened,
-    hide_names,
-    numbers,
-    telltales,
-)
+from exawatt.telemetry.choosing import chosen, left_out
+from exawatt.telemetry.fields import FIELDS, KINDS, coarsened, hide_names, numbers, treatment
 from exawatt.telemetry.pseudonyms import expanded, read_key, text_of, unknown
 from exawatt.telemetry.release import FORMAT, REPORT
 from exawatt.telemetry.release_readme import readme
@@ -42,6 +36,8 @@ WEEK_S = 7 * 86400
 KNOWN_JOBS = 3
 #: Columns whose names must not stand in a category.
 NAMED = ("user", "group", "account")
+#: Columns that whole nodes are charged in.
+ENERGIES = ("energy_j", "power_w")
 #: Columns of which a reader may keep the names, as ``user_name`` and so on.
 NUMBERED = ("user", "group", "app")
 
@@ -57,13 +53,13 @@ class Publication:
     folder : Path
     report : dict
         As it stands in the release.
-    left_out : tuple of str
-        Columns of the table that were not published. Their names stay here.
+    left_out : dict
+        Columns of the table that were not published, each with the reason. They stay here.
     """
 
     folder: Path
     report: dict[str, Any]
-    left_out: tuple[str, ...]
+    left_out: dict[str, str]
 
 
 def publish(
@@ -75,7 +71,7 @@ def publish(
     rule: Rule | None = None,
     max_suppressed: float = 0.02,
     as_is: bool = False,
-    window_s: float = 60.0,
+    window_s: float = DEFAULT_WINDOW_S,
     columns: Sequence[str] | None = None,
     power: pd.DataFrame | None = None,
     licence: str = "[licence: to be named by the provider]",
@@ -133,7 +129,7 @@ def publish(
     rule = rule or Rule()
     secret = read_key(key)
     table = _with_names(jobs.jobs if isinstance(jobs, Workload) else jobs)
-    names = _chosen(table, columns, quasi_identifiers, rule)
+    names = chosen(table, columns, quasi_identifiers, rule)
     origin_s = _first_week_s(jobs)
     coarse = pd.DataFrame(
         {name: coarsened(table[name], name, secret, window_s, origin_s) for name in names}
@@ -148,6 +144,7 @@ def publish(
         files["power"] = released_power(power, secret, window_s, _origin_ns(jobs, origin_s))
     # The file, not the search, is what has to satisfy the rule.
     refuse(files["jobs"], quasi_identifiers, rule)
+    energy = _energy(jobs, names)
     report = {
         "format": FORMAT,
         "rule": {"k": rule.k, "min_users": rule.min_users, "max_suppressed": max_suppressed},
@@ -155,15 +152,15 @@ def publish(
         "second_0": _second_0(jobs),
         "machine": _machine(jobs),
         "quasi_identifiers": dict(found.levels),
-        "fields": _fields(names, quasi_identifiers, found),
+        "fields": _fields(coarse, found, bool(energy)),
+        "energy": energy,
         "power_fields": POWER_FIELDS if power is not None else {},
         "columns_left_out": len(table.columns) - len(names),
         "lost": _lost(coarse, found),
         "linkage": _linkages(table, files["jobs"], quasi_identifiers),
     }
     _write(folder, files, file_format, report, licence, contact)
-    left_out = tuple(str(name) for name in table.columns if name not in names)
-    return Publication(folder, report, left_out)
+    return Publication(folder, report, left_out(table, names, quasi_identifiers))
 
 
 def _check(folder: Path, window_s: float, file_format: str) -> None:
@@ -189,31 +186,6 @@ def _names(table: pd.DataFrame) -> set[str]:
     """Names of users, groups and accounts that must not be told in another column."""
     columns = [table[name] for name in NAMED if name in table]
     return {text_of(name) for column in columns for name in column[~unknown(column)].unique()}
-
-
-def _chosen(
-    table: pd.DataFrame, columns: Sequence[str] | None, named: Sequence[str], rule: Rule
-) -> list[str]:
-    """Columns to publish, in the order of the fields."""
-    if rule.user != "user":
-        raise ValueError(f"the rule's user(={rule.user!r}) must be 'user' in a release.")
-    refuse_none_or_twice(named)
-    telling = telltales(named)
-    if columns is None:
-        there = (set(FIELDS) & set(table.columns)) - telling
-        columns = [name for name in there if not unknown(table[name]).all()]
-    wanted = {*columns, *named, rule.user}
-    for name in sorted(wanted, key=str):
-        if name not in FIELDS:
-            raise ValueError(f"column {name!r} must not leave: only {list(FIELDS)} may.")
-        if name not in table:
-            raise ValueError(f"jobs has no column {name!r}; it has {list(table.columns)}.")
-        if name in telling:
-            raise ValueError(
-                f"column {name!r} would tell a quasi-identifier in another way: leave it out, or "
-                "name it a quasi-identifier too."
-            )
-    return [name for name in FIELDS if name in wanted]
 
 
 def _first_week_s(jobs: Workload | pd.DataFrame) -> float:
@@ -255,9 +227,10 @@ def _origin_ns(jobs: Workload | pd.DataFrame, origin_s: float) -> int:
 def _anonymous(
     coarse: pd.DataFrame, named: Sequence[str], rule: Rule, max_suppressed: float, as_is: bool
 ) -> Anonymised:
+    _refuse_few_users(coarse, named, rule)
     if as_is:
         refuse(coarse, named, rule)
-        return Anonymised(coarse, dict.fromkeys(named, "as it is"), coarse.head(0))
+        return Anonymised(coarse, dict.fromkeys(named, AS_IS), coarse.head(0))
     kinds = {name: KINDS[FIELDS[name].role] for name in named}
     amounts = _amounts(coarse)
     weights = next(iter(amounts.values()), None)
@@ -271,6 +244,20 @@ def _anonymous(
             found.suppressed,
         )
     return found
+
+
+def _refuse_few_users(coarse: pd.DataFrame, named: Sequence[str], rule: Rule) -> None:
+    """Raise if no cell can ever have enough users, whatever is generalised."""
+    users = int(coarse["user"].nunique())
+    unknown_users = bool(coarse["user"].isna().any())  # one user together
+    if users + unknown_users >= rule.min_users:
+        return
+    who = f"only {users} user{'s' * (users > 1)}" if users else "no users"
+    raise AnonymityError(
+        f"the log names {who}: no cell can have {rule.min_users} distinct ones, and nothing of it "
+        "may be published.",
+        failing(coarse, named, rule),
+    )
 
 
 def _released(table: pd.DataFrame, named: Sequence[str], rule: Rule) -> pd.DataFrame:
@@ -295,18 +282,21 @@ def _machine(jobs: Workload | pd.DataFrame) -> dict[str, Any]:
     return {"procs": jobs.procs, "nodes": jobs.nodes, "tier": jobs.tier}
 
 
-def _fields(
-    names: Sequence[str], named: Sequence[str], found: Anonymised
-) -> dict[str, dict[str, str]]:
+def _fields(coarse: pd.DataFrame, found: Anonymised, whole: bool) -> dict[str, dict[str, str]]:
     """Unit, meaning and treatment of each published field."""
     fields = {}
-    for name in names:
-        done = RULES[FIELDS[name].role]
-        if name in named:
-            level = found.levels[name]
-            done = level if FIELDS[name].role == "category" else f"{done}; {level}"
+    for name in map(str, coarse):
+        done = treatment(name, coarse[name], found.levels.get(name))
         fields[name] = {**asdict(FIELDS[name]), "done": done}
+        if whole and name in ENERGIES:
+            fields[name]["meaning"] += ", of its whole nodes: see below"
     return fields
+
+
+def _energy(jobs: Workload | pd.DataFrame, names: Sequence[str]) -> str:
+    """What to know before energies of the release are used; nothing where it has none."""
+    told = isinstance(jobs, Workload) and whole_nodes(jobs) and {*ENERGIES} & {*names}
+    return WHOLE_NODES if told else ""
 
 
 def _lost(coarse: pd.DataFrame, found: Anonymised) -> dict[str, float]:

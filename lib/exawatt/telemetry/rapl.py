@@ -286,7 +286,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="only these zones, such as package, dram or package-1/core; may be repeated",
     )
     parser.add_argument(
-        "--root", type=Path, default=ROOT, metavar="DIR", help="of the zones (default: %(default)s)"
+        "--root",
+        type=Path,
+        default=ROOT,
+        metavar="DIR",
+        help="folder of the zones, if it is elsewhere, as in a container (default: %(default)s)",
     )
     arguments = parser.parse_args(argv)
     return run(lambda: Rapl(arguments.root, arguments.domain), "rapl", options.read(arguments))

@@ -173,13 +173,24 @@ def read_recording(path: Path | str) -> Recording:
 def _read_sidecar(path: Path) -> dict[str, Any]:
     beside = path_of(path)
     if not beside.exists():
-        raise TraceError(path, f"has no sidecar {beside.name}; it is written beside the recording.")
+        raise TraceError(path, _no_recording(path, beside.name))
     try:
         return _checked(beside, json.loads(beside.read_bytes()))
     except ValueError as error:
         if isinstance(error, TraceError):
             raise
         raise TraceError(beside, f"is no JSON ({error}); restore the sidecar.") from None
+
+
+def _no_recording(path: Path, sidecar: str) -> str:
+    """What to say of a file without a sidecar."""
+    with path.open("rb") as file:
+        first = file.readline(1000).decode(errors="replace").rstrip("\n")
+    if not first:
+        return "is empty: it is no recording."
+    if first not in [",".join(dtypes) for _, dtypes in FORMATS.values()]:
+        return "is no recording: its first line is not that of a logger's file."
+    return f"lacks its sidecar {sidecar}, which the logger wrote beside it: keep the two together."
 
 
 def _checked(path: Path, sidecar: Any) -> dict[str, Any]:
@@ -262,10 +273,13 @@ def _refuse_disorder(path: Path, table: pd.DataFrame, key: str) -> None:
 
 
 def _read_parquet(path: Path) -> Recording:
-    content = pq.read_table(path)
+    try:
+        content = pq.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise TraceError(path, f"cannot be read as Parquet ({error}).") from None
     stored = (content.schema.metadata or {}).get(_METADATA)
     if stored is None:
-        raise TraceError(path, "holds no sidecar: it was not made by converting a recording.")
+        raise TraceError(path, "is no recording: 'exawatt telemetry convert' did not make it.")
     sidecar = _checked(path, json.loads(stored))
     dtypes = FORMATS[sidecar["format"]][1]
     if content.column_names != list(dtypes):

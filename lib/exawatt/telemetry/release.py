@@ -1,20 +1,29 @@
 """Releases: a published table, read back as a workload that can be replayed."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from exawatt.telemetry.anonymity import NOT_PUBLISHED
 from exawatt.telemetry.fields import FIELDS
-from exawatt.workload import REQUIRED, Tier, Workload
+from exawatt.workload import REQUIRED, Finding, Tier, Workload
+from exawatt.workload import report as cleaning_report
 
 FORMAT = "exawatt-release-1"
 REPORT = "publication_report.json"
 
 
+def untold(report: Mapping[str, Any]) -> list[str]:
+    """Columns that a replay needs, and that a release does not tell by its report."""
+    levels, fields = report["quasi_identifiers"], report["fields"]
+    return [name for name in REQUIRED if name not in fields or levels.get(name) == NOT_PUBLISHED]
+
+
 def read_release(folder: Path | str, *, procs: int | None = None) -> Workload:
-    """Read the jobs of a release back, ready to be replayed.
+    """Read the jobs of a release back, ready to be replayed if it tells what a replay needs.
 
     Parameters
     ----------
@@ -22,6 +31,11 @@ def read_release(folder: Path | str, *, procs: int | None = None) -> Workload:
         A release as :func:`exawatt.telemetry.publish.publish` writes it.
     procs : int, optional
         Processors of the machine, where the release does not tell them.
+
+    Raises
+    ------
+    ValueError
+        The release does not tell ``submit_s``, ``runtime_s`` or ``procs``, or the machine's size.
 
     Notes
     -----
@@ -35,9 +49,10 @@ def read_release(folder: Path | str, *, procs: int | None = None) -> Workload:
     machine = {"tier": "real", "procs": procs, **report["machine"]}
     if machine["procs"] is None:
         raise ValueError(f"procs(=None) must be passed: {folder} does not tell the machine's size.")
-    for column in REQUIRED:
-        if report["quasi_identifiers"].get(column) == NOT_PUBLISHED:
-            raise ValueError(f"{folder} does not tell {column}, without which no job can run.")
+    if lacking := untold(report):
+        raise ValueError(
+            f"{folder} does not tell {', '.join(lacking)}, without which no job can run."
+        )
     name = next(name for name in report["files"] if name.startswith("jobs."))
     path = folder / name
     if path.suffix == ".csv":
@@ -51,6 +66,7 @@ def read_release(folder: Path | str, *, procs: int | None = None) -> Workload:
         elif FIELDS[column].role == "duration":
             jobs[column] = jobs[column].mask(jobs[column] < 0)
     tier: Tier = machine["tier"]
+    energy = [Finding("noted", report["energy"], len(jobs))] if report.get("energy") else []
     return Workload(
         jobs,
         procs=machine["procs"],
@@ -59,4 +75,5 @@ def read_release(folder: Path | str, *, procs: int | None = None) -> Workload:
         source=str(path),
         sha256=report["files"][name]["sha256"],
         tier=tier,
+        cleaning=cleaning_report(energy),
     )

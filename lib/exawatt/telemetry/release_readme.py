@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from exawatt.telemetry.release import untold
+
 TEMPLATE = """\
 # Release of job records
 
@@ -21,13 +23,13 @@ Contact, and removal of a person's rows: {contact}
 - A text of a category that holds the name of a user, group or account is a keyed hash too.
 - Rows are sorted by their own values. Their order says nothing more.
 - {left_out} further columns of the source were left out.
-
+{replay}
 ## Fields
 
 {fields}
 {power_fields}
-Unknown values are empty, or -1. A field that is "not published" holds `*` or -1 throughout. In a
-category, `other` (or -1) stands for all values that too few rows or users have.
+{energy}Unknown values are empty, or -1. A field that is "not published" holds `*` or -1 throughout.
+In a category, `other` (or -1) stands for all values that too few rows or users have.
 
 ## What was lost
 
@@ -63,11 +65,17 @@ POWER_WARNING = """\
 """
 
 
+ENERGY = """\
+Mind of `energy_j` and `power_w` that {note}. Use them only where jobs had their nodes alone.
+
+"""
+
+
 def readme(report: Mapping[str, Any], licence: str, contact: str) -> str:
     """Text of the README, from the publication report."""
     rule = report["rule"]
     named = ", ".join(f"`{name}`" for name in report["quasi_identifiers"])
-    power = report["power_fields"]
+    power, lacking = report["power_fields"], untold(report)
     contents = "\n".join(
         f"- `{name}`: {file['rows']:,} rows, SHA-256 `{file['sha256']}`"
         for name, file in report["files"].items()
@@ -82,6 +90,8 @@ def readme(report: Mapping[str, Any], licence: str, contact: str) -> str:
         k=rule["k"],
         min_users=rule["min_users"],
         left_out=report["columns_left_out"],
+        replay=f"- No replay is possible, without {' and '.join(lacking)}.\n" if lacking else "",
+        energy=ENERGY.format(note=report["energy"]) if report["energy"] else "",
         fields=_table(report["fields"], ["unit", "meaning", "done"]),
         power_fields=f"\nPower:\n\n{_table(power, ['unit', 'meaning'])}\n" if power else "",
         lost="\n".join(f"- {name.replace('_', ' ')}: {n}" for name, n in report["lost"].items()),

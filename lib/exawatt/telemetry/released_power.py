@@ -1,11 +1,13 @@
 """Power of a release: windows of recordings, with hosts hashed and dates removed."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from exawatt.telemetry.aggregate import KEYS
+from exawatt.readers.files import TraceError
+from exawatt.telemetry.aggregate import KEYS, WINDOWS_S
 from exawatt.telemetry.fields import significant
 from exawatt.telemetry.pseudonyms import PERSONS, pseudonyms
 
@@ -28,6 +30,16 @@ _ZONE = re.compile(
 )
 
 
+def read_windows(path: Path) -> pd.DataFrame:
+    """Windows that ``exawatt telemetry aggregate`` wrote."""
+    if not path.is_file():
+        raise TraceError(path, "is no file.")
+    try:
+        return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+    except ValueError:
+        raise TraceError(path, "holds no windows of 'exawatt telemetry aggregate'.") from None
+
+
 def released_power(
     power: pd.DataFrame, key: bytes, window_s: float, origin_ns: int
 ) -> pd.DataFrame:
@@ -47,8 +59,8 @@ def released_power(
     Raises
     ------
     ValueError
-        These are no windows, they have another length, one is there twice, or a zone has a name
-        that no kernel gives.
+        These are no windows, they have another length, one is there twice, a zone has a name
+        that no kernel gives, or no window may leave.
 
     Notes
     -----
@@ -59,6 +71,11 @@ def released_power(
     _check(power, window_s)
     keys = [name for name in KEYS if name in power]
     table = _between_whole(power, keys, round(window_s * 1e9))
+    if table.empty:
+        raise ValueError(
+            f"power has {len(power):,} windows, and none of them may leave: one that was not seen "
+            "wholly is left out, unless the windows before and after it were. Record for longer."
+        )
     _refuse_twice(table, keys)
     # Whole windows, for what is left over would tell which week it was.
     table["time_s"] = (table["time_ns"] - origin_ns) // round(window_s * 1e9) * window_s
@@ -78,16 +95,27 @@ def released_power(
 def _check(power: pd.DataFrame, window_s: float) -> None:
     if missing := [name for name in NEEDED if name not in power]:
         raise ValueError(
-            f"power has no column {missing}: pass windows of 'exawatt telemetry aggregate'."
+            f"power has no column {missing[0]!r}: pass windows of 'exawatt telemetry aggregate'."
         )
     if not np.isclose(power["window_s"], window_s).all():
         lengths = sorted(set(power["window_s"]))
         raise ValueError(
-            f"power has windows of {lengths} s; aggregate the recording with window_s={window_s}."
+            f"power has windows of {' and '.join(f'{length:g}' for length in lengths)} s, and "
+            f"times are published to {window_s:g} s: aggregate the recording with "
+            f"'--window {window_s:g}'{_or_publish(lengths, window_s)}."
         )
     for zone in power["zone"].dropna().unique() if "zone" in power else ():
         if not _ZONE.fullmatch(str(zone)):
             raise ValueError(f"zone {zone!r} is no name of a RAPL zone, such as package-0/core.")
+
+
+def _or_publish(lengths_s: list[float], window_s: float) -> str:
+    """The other way out, where there is one, and its price."""
+    shortest, longest = WINDOWS_S
+    if len(lengths_s) > 1 or not shortest <= lengths_s[0] <= longest:
+        return ""
+    price = ", by which more jobs can be recognised: times get finer"
+    return f", or publish with '--window {lengths_s[0]:g}'{price * (lengths_s[0] < window_s)}"
 
 
 def _between_whole(power: pd.DataFrame, keys: list[str], window_ns: int) -> pd.DataFrame:
