@@ -121,7 +121,7 @@ def test_the_import_finder(text: str, module: str, expected: set[str]) -> None:
 
 
 def test_importing_exawatt_does_not_import_heavy_libraries() -> None:
-    heavy = ["torch", "matplotlib", "seaborn", "typer", "pooch", "requests"]
+    heavy = ["torch", "sklearn", "matplotlib", "seaborn", "typer", "pooch", "requests"]
     code = (
         f"import sys; sys.path.insert(0, {str(PACKAGE.parent)!r}); import exawatt; "
         f"print([name for name in {heavy} if name in sys.modules])"
