@@ -106,9 +106,8 @@ def facts(pair: tuple[Footprint, Footprint]) -> dict[str, str]:
     return {
         "covered": f"{COVERED:.0%}",
         "residual": f"{RESIDUAL_GCO2_PER_KWH:g}",
-        "pue_told": f"$p$ = {pue.proportional:g}, $P_0$ a tenth of the machine's full power, and "
-        f"half as much overhead again in summer, or {whole.location.energy_kwh / it_kwh:.2f} on "
-        "average",
+        "pue_proportional": f"{pue.proportional:g}",
+        "pue_mean": f"{whole.location.energy_kwh / it_kwh:.2f}",
         "embodied_told": found.embodied.label.removeprefix("stand-in, "),
         **_percentages(errors),
         "u_carbon_part": f"{total.u / total.value:.1%}",
