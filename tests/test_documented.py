@@ -9,6 +9,8 @@ import pytest
 from command import parse, run
 
 import exawatt as ew
+from exawatt.predict import FEATURES
+from exawatt.predict.features import HISTORIES
 
 DOCS = Path(__file__).parents[1] / "docs"
 POLICIES = (DOCS / "policies.md").read_text(encoding="utf-8")
@@ -56,3 +58,14 @@ def test_every_key_of_a_record_is_in_the_nomenclature() -> None:
         assert f"`{key.removeprefix('mean_wait_').removesuffix('_s')}`" in page
     known = set(re.findall(r"`(\w+)`", page))
     assert set(record) - set(causes) <= known
+
+
+def test_every_feature_is_in_the_nomenclature() -> None:
+    page = (DOCS / "nomenclature.md").read_text(encoding="utf-8")
+    part = page[page.index("(nomenclature-features)=") : page.index("(nomenclature-scores)=")]
+    known = set(re.findall(r"`(\w+)`", part)) | {f"user_last{i}_ln_s" for i in range(1, 6)}
+    endings = re.findall(r"`…(_\w+)`", part)
+    for kind in re.findall(r"`(\w+)_…`", part):
+        assert kind in HISTORIES
+        known |= {f"{kind}{ending}" for ending in endings}
+    assert known - {"ln_s"} == set(FEATURES)

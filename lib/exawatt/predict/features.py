@@ -38,7 +38,6 @@ OWN = {
     "weekday": "local day of the week, from 0 for Monday; NaN if the trace has no date",
     "queue": "number of the queue that the job was sent to, where the trace has that column",
 }
-#: Runtimes of the user's jobs completed last, newest first.
 #: Every feature, in order, and what it is.
 FEATURES = (
     OWN
