@@ -9,7 +9,7 @@ COMMA := ,
 ENGINE_CHECK = $(if $(filter-out batsim,$(ENGINE)),$(error ENGINE=$(ENGINE) is unknown: pass ENGINE=batsim, or none for the engine of this project))
 STRIP := $(BIN)/nbstripout --keep-count --extra-keys metadata.language_info
 
-.PHONY: help env book test outputs data plot simulate-KTH simulate-LLNL bench serve lock clean
+.PHONY: help env book test outputs data train plot simulate-KTH simulate-LLNL bench serve lock clean
 
 help: ## list the targets
 	@echo 'make TARGET, where TARGET is one of'
@@ -51,6 +51,13 @@ outputs: env ## refresh the outputs that the chapters keep for comparison, and s
 
 data: env ## download the traces and series that are not here yet, and check them
 	@$(BIN)/exawatt traces fetch --all
+
+# What make train makes, in this order.
+TRAINING := experiments/train_prediction.py scripts/train_energy_surrogate.py
+
+train: export OMP_NUM_THREADS = 1
+train: env ## make the stored results again, where the real logs are (stopped, it goes on)
+	@for script in $(TRAINING); do $(SAY) "$$script"; $(BIN)/python $$script || exit $$?; done
 
 plot: env ## one-page energy report of any trace: make plot TRACE_PATH=my.swf
 	@$(BIN)/python scripts/plot_report.py "$$TRACE_PATH"

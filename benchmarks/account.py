@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 import exawatt as ew
-from exawatt.figures.origins import processor
+from exawatt.experiment.machine import processor
 
 RUNS = 7
 YEAR_S = 365 * 86_400

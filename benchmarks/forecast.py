@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import exawatt as ew
-from exawatt.figures.origins import processor
+from exawatt.experiment.machine import processor
 from exawatt.forecast import climatology, perfect, persistence, regression, score, synthetic
 
 RUNS = 3

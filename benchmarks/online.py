@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 import exawatt as ew
-from exawatt.figures.origins import processor
+from exawatt.experiment.machine import processor
 from exawatt.predict import LastRuntimes
 from exawatt.predict.median import BoostedMedian
 from exawatt.predict.online import SJBF, Regressor, replay_online

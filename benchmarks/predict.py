@@ -7,7 +7,7 @@ import sys
 import time
 
 import exawatt as ew
-from exawatt.figures.origins import processor
+from exawatt.experiment.machine import processor
 from exawatt.predict import (
     BoostedQuantiles,
     Conformal,

@@ -94,7 +94,7 @@ def main(schedulers: list[str]) -> None:
     import exawatt as ew
     from exawatt.batsim.platform_xml import write_platform
     from exawatt.batsim.workload import write_workload
-    from exawatt.figures.origins import processor
+    from exawatt.experiment.machine import processor
 
     with tempfile.TemporaryDirectory() as name:
         workload = ew.load(TRACE)

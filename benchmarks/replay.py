@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 import exawatt as ew
-from exawatt.figures.origins import processor
+from exawatt.experiment.machine import processor
 from exawatt.replay.streaming import replay_chunks
 
 RUNS = 5

@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from exawatt.figures.origins import processor
+from exawatt.experiment.machine import processor
 
 LOGGERS = Path(__file__).parents[1] / "telemetry"
 STUB = Path(__file__).parents[1] / "tests" / "telemetry" / "nvml_stub.c"

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 
-from exawatt.figures.origins import processor
+from exawatt.experiment.machine import processor
 from exawatt.readers.twin import trace_twins
 
 

@@ -40,6 +40,7 @@ FLOORS = {
     "cli": 7,
     "cli_account": 7,
     "cli_carbon": 7,
+    "cli_predict": 7,
     "cli_record": 7,
     "cli_traces": 7,
     "terminal": 7,

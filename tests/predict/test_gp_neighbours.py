@@ -21,6 +21,7 @@ from exawatt.predict.neighbours import (
     normal_scores,
     warped,
 )
+from exawatt.predict.recalibration import Recalibrated
 
 TREES = BoostedQuantiles(n_trees=10)
 
@@ -182,6 +183,18 @@ def test_it_can_be_calibrated(schedule: ew.Schedule) -> None:
     table, runtime = features(schedule), schedule.runtime_s
     fitted = Conformal(small(schedule, n_epochs=1)).fit(table[:400], runtime[:400])
     assert np.isfinite(fitted.predict(table[400:])).all()
+
+
+def test_it_can_be_recalibrated(schedule: ew.Schedule) -> None:
+    table, runtime = features(schedule), schedule.runtime_s
+    process = small(schedule, n_epochs=1)
+    fitted = Recalibrated(schedule, process, n_recent=40).fit(table[:400], runtime[:400])
+    whole = fitted.predict_distribution(table[400:]).ln_quantiles
+    alone = fitted.estimator_.predict_distribution(table[400:])
+    some = fitted.predict_distribution(table.iloc[[599, 450]]).ln_quantiles
+    assert_allclose(some, whole[[199, 50]], atol=1e-4)
+    assert_allclose(whole[:, 22], alone.ln_quantile(0.5), atol=1e-4)
+    assert abs(whole[:, 2] - alone.ln_quantiles[:, 2]).max() > 0.01
 
 
 def test_one_job_and_jobs_of_nobody(schedule: ew.Schedule) -> None:

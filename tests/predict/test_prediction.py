@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 from exawatt.predict import LEVELS, Prediction
 
@@ -24,6 +24,18 @@ def test_quantiles_between_levels_and_in_the_tails() -> None:
     assert_allclose(prediction.ln_quantile(0.25 / E), [3.0])
     assert_allclose(prediction.ln_quantile(1 - 0.25 / E**2), [8.0])
     assert_allclose(prediction.median, [exp(5)])
+
+
+def test_each_quantity_may_be_asked_at_its_own_levels() -> None:
+    prediction = Prediction([0.1, 0.5, 0.8], [[3.0, 4.0, 9.0], [1.0, 1.0, 2.0]])
+    levels = np.array([[0.01, 0.3, 0.99], [0.5, 0.6, 0.8]])
+    expected = [[prediction.ln_quantile(level)[row] for level in levels[row]] for row in (0, 1)]
+    assert_array_equal(prediction.ln_quantile(levels), expected)
+    with pytest.raises(ValueError, match=r"level\(=0\) must lie between 0 and 1"):
+        prediction.ln_quantile([[0.5], [0.0]])
+    for wrong in ([0.5, 0.5], [[0.5]] * 3):
+        with pytest.raises(ValueError, match=r"level needs shape \(2, k\) or none, not \("):
+            prediction.ln_quantile(wrong)
 
 
 def test_the_distribution_function_undoes_the_quantile() -> None:

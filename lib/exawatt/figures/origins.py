@@ -3,12 +3,12 @@
 import hashlib
 import os
 import platform
-import subprocess
 import warnings
 from importlib.metadata import version
 
 import pandas as pd
 
+from exawatt.experiment.machine import commit, processor
 from exawatt.figures.chapter import effort_of
 from exawatt.readers.catalog import (
     REPOSITORY,
@@ -28,7 +28,7 @@ def build(effort: str = "") -> pd.DataFrame:
     """Commit, lock, effort and machine of this build."""
     lock = hashlib.sha256((REPOSITORY / "requirements.txt").read_bytes()).hexdigest()
     facts = {
-        "commit": _commit(),
+        "commit": commit(),
         "sha256 of requirements.txt": f"{lock[:16]}…",
         "effort": effort_of(effort),
         "Python": platform.python_version(),
@@ -37,29 +37,6 @@ def build(effort: str = "") -> pd.DataFrame:
         "cores": str(os.cpu_count()),
     }
     return pd.DataFrame({"what": list(facts), "value": list(facts.values())})
-
-
-def _commit() -> str:
-    """Commit that the book was built from, with a mark when files differ from it."""
-    git = ["git", "-C", str(REPOSITORY)]
-    try:
-        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True)
-        changes = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True)
-    except OSError:
-        return "unknown (no git)"
-    if head.returncode:
-        return "unknown (no repository)"
-    return head.stdout.strip() + (", with uncommitted changes" if changes.stdout.strip() else "")
-
-
-def processor() -> str:
-    """Model of this machine's processor."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:
-            models = [line.split(":", 1)[1].strip() for line in lines if "model name" in line]
-    except OSError:
-        models = []
-    return models[0] if models else platform.processor() or "unknown"
 
 
 def inputs(effort: str = "") -> pd.DataFrame:

@@ -10,6 +10,7 @@ from exawatt.predict.estimator import Predictor
 from exawatt.predict.features import FEATURES, features
 from exawatt.predict.median import BoostedMedian
 from exawatt.predict.online import SJBF, Online, replay_online
+from exawatt.predict.recalibration import Recalibrated
 from exawatt.predict.scores import (
     Interval,
     bootstrap,
@@ -40,6 +41,7 @@ __all__ = [
     "Online",
     "Prediction",
     "Predictor",
+    "Recalibrated",
     "Request",
     "TwoTaskGP",
     "VariationalGP",

@@ -8,6 +8,8 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_array, validate_data
 
 from exawatt.predict.values import Prediction
+from exawatt.replay import Schedule
+from exawatt.replay.state import Integers
 from exawatt.stats import Floats
 
 
@@ -86,3 +88,27 @@ def refuse_target(target: Floats) -> None:
     if (target < 0).any():
         row = int((target < 0).argmax())
         raise ValueError(f"y[{row}](={target[row]:g}) must not be negative.")
+
+
+def job_numbers(schedule: Schedule, X: Any) -> Integers:
+    """Numbers of the jobs whose features are given."""
+    jobs, n = np.asarray(getattr(X, "index", None)), len(schedule.workload)
+    if jobs.dtype.kind not in "iu" or not ((jobs >= 0) & (jobs < n)).all():
+        raise ValueError(
+            f"X must be labelled with numbers of jobs from 0 to {n - 1}, as rows of "
+            "features(schedule) are."
+        )
+    return jobs.astype(np.int64)
+
+
+def checked_runtimes(schedule: Schedule, jobs: Integers, y: ArrayLike) -> Floats:
+    """Targets, which must be the runtimes that other jobs are known by."""
+    target, runtime = checked_target(y, len(jobs)), schedule.runtime_s[jobs]
+    other = ~np.isclose(target, runtime)
+    if other.any():
+        row = int(other.argmax())
+        raise ValueError(
+            f"y[{row}](={target[row]:g}) is not the runtime of job {jobs[row]} in the "
+            f"schedule, {runtime[row]:g} s."
+        )
+    return target

@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 from exawatt.predict.boosting import BoostedQuantiles
-from exawatt.predict.estimator import Predictor, checked_columns, checked_target
+from exawatt.predict.estimator import Predictor, checked_columns, checked_runtimes, job_numbers
 from exawatt.predict.features import features
 from exawatt.predict.gp_parts import Inputs, best_device, out_of_time, seeded
 from exawatt.predict.values import LEVELS, Prediction
@@ -149,8 +149,9 @@ class NeighbourGP(Predictor):
         """
         if self.n_neighbours < 1:
             raise ValueError(f"n_neighbours(={self.n_neighbours}) must be 1 or more.")
-        jobs = self._jobs(X)
-        target = self._runtimes(jobs, y)
+        checked_columns(X, ALIKE)
+        jobs = job_numbers(self.schedule, X)
+        target = checked_runtimes(self.schedule, jobs, y)
         base = BoostedQuantiles() if self.mean is None else self.mean
         which, expected = out_of_time(base, X, target, self.n_folds)
         self.mean_ = clone(base).fit(X, target)
@@ -179,7 +180,7 @@ class NeighbourGP(Predictor):
     def predict_distribution(self, X: Any) -> Prediction:
         """Quantiles of each row, given what was completed when it was submitted."""
         check_is_fitted(self)
-        jobs = self._jobs(X)
+        jobs = job_numbers(self.schedule, X)
         near = last_completed(self.schedule, self.known_ | self.unseen_, self.n_neighbours)[jobs]
         expected = self.mean_.predict_distribution(X)
         inputs = self.inputs_(_likeness(X, expected))
@@ -199,29 +200,6 @@ class NeighbourGP(Predictor):
             table[later] = self.inputs_(_likeness(rows, expected))
             scores[later] = normal_scores(expected, self.schedule.runtime_s[later])
         return table, scores
-
-    def _runtimes(self, jobs: Integers, y: ArrayLike) -> Floats:
-        """Targets, which must be the runtimes that neighbours are known by."""
-        target, runtime = checked_target(y, len(jobs)), self.schedule.runtime_s[jobs]
-        other = ~np.isclose(target, runtime)
-        if other.any():
-            row = int(other.argmax())
-            raise ValueError(
-                f"y[{row}](={target[row]:g}) is not the runtime of job {jobs[row]} in the "
-                f"schedule, {runtime[row]:g} s."
-            )
-        return target
-
-    def _jobs(self, X: Any) -> Integers:
-        """Numbers of the jobs in the schedule."""
-        checked_columns(X, ALIKE)
-        jobs, n = np.asarray(X.index), len(self.schedule.workload)
-        if jobs.dtype.kind not in "iu" or not ((jobs >= 0) & (jobs < n)).all():
-            raise ValueError(
-                f"X must be labelled with numbers of jobs from 0 to {n - 1}, as rows of "
-                "features(schedule) are."
-            )
-        return jobs.astype(np.int64)
 
     def _train(self, given: "_Given", scores: Floats) -> None:
         device, n = best_device(), len(scores)
@@ -333,16 +311,7 @@ def warped(prediction: Prediction, scores: Floats) -> Prediction:
     """
     edge = MAX_SCORE + 1.0
     levels = ndtr(np.clip(scores, -edge, edge))
-    known, quantiles = prediction.levels, prediction.ln_quantiles
-    low, high = prediction._tails()
-    at = np.clip(np.searchsorted(known, levels, side="right"), 1, known.size - 1)
-    left, right = (np.take_along_axis(quantiles, each, axis=1) for each in (at - 1, at))
-    part = np.clip((levels - known[at - 1]) / (known[at] - known[at - 1]), 0.0, 1.0)
-    # Beyond the outermost quantiles a logarithm takes over: it is 0 on this side of them.
-    under = np.log(np.minimum(levels / known[0], 1.0))
-    over = np.log(np.minimum((1 - levels) / (1 - known[-1]), 1.0))
-    inside = (1 - part) * left + part * right
-    return Prediction(LEVELS, inside + low[:, None] * under - high[:, None] * over)
+    return Prediction(LEVELS, prediction.ln_quantile(levels))
 
 
 def _likeness(table: Any, expected: Prediction) -> Floats:

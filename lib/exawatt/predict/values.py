@@ -120,19 +120,35 @@ class Prediction:
         """Return the prediction in one line."""
         return f"Prediction({len(self):,} quantities at {self.levels.size} levels)"
 
-    def ln_quantile(self, level: float) -> Floats:
-        """Logarithm of the value that the quantity stays below with a probability."""
-        if not 0 < level < 1:
-            raise ValueError(f"level(={level}) must lie between 0 and 1.")
+    def ln_quantile(self, level: ArrayLike) -> Floats:
+        """Logarithm of the value that the quantity stays below with a probability.
+
+        Parameters
+        ----------
+        level : float, or array_like of shape (n, k)
+            One for all quantities, or for each quantity its own.
+
+        Returns
+        -------
+        ndarray, shape (n,) or (n, k)
+        """
+        wanted = np.asarray(level, dtype=np.float64)
+        bad = ~((wanted > 0) & (wanted < 1))
+        if bad.any():
+            raise ValueError(f"level(={wanted[bad][0]:g}) must lie between 0 and 1.")
+        if wanted.ndim and (wanted.ndim != 2 or len(wanted) != len(self)):
+            raise ValueError(f"level needs shape ({len(self)}, k) or none, not {wanted.shape}.")
+        each = wanted if wanted.ndim else np.full((len(self), 1), wanted)
         levels, quantiles = self.levels, self.ln_quantiles
         low, high = self._tails()
-        if level < levels[0]:
-            return quantiles[:, 0] + low * np.log(level / levels[0])
-        if level > levels[-1]:
-            return quantiles[:, -1] - high * np.log((1 - level) / (1 - levels[-1]))
-        at = min(int(np.searchsorted(levels, level, side="right")), levels.size - 1)
-        part = (level - levels[at - 1]) / (levels[at] - levels[at - 1])
-        return (1 - part) * quantiles[:, at - 1] + part * quantiles[:, at]
+        at = np.clip(np.searchsorted(levels, each, side="right"), 1, levels.size - 1)
+        left, right = (np.take_along_axis(quantiles, end, axis=1) for end in (at - 1, at))
+        part = np.clip((each - levels[at - 1]) / (levels[at] - levels[at - 1]), 0.0, 1.0)
+        # Beyond the outermost quantiles a logarithm takes over: it is 0 on this side of them.
+        under = np.log(np.minimum(each / levels[0], 1.0))
+        over = np.log(np.minimum((1 - each) / (1 - levels[-1]), 1.0))
+        found = (1 - part) * left + part * right + low[:, None] * under - high[:, None] * over
+        return found if wanted.ndim else found[:, 0]
 
     def quantile(self, level: float) -> Floats:
         """Value that the quantity stays below with a probability, in its own unit."""
