@@ -52,12 +52,12 @@ outputs: env ## refresh the outputs that the chapters keep for comparison, and s
 data: env ## download the traces and series that are not here yet, and check them
 	@$(BIN)/exawatt traces fetch --all
 
-# What make train makes, in this order.
-TRAINING := experiments/train_prediction.py scripts/train_energy_surrogate.py
-
 train: export OMP_NUM_THREADS = 1
 train: env ## make the stored results again, where the real logs are (stopped, it goes on)
-	@for script in $(TRAINING); do $(SAY) "$$script"; $(BIN)/python $$script || exit $$?; done
+	@$(SAY) 'Tables of the chapter on prediction: about an hour'
+	@$(BIN)/python experiments/train_prediction.py
+	@$(SAY) 'Models of the energy of jobs, in _build/models'
+	@for data in kabre zeus; do $(BIN)/python scripts/train_energy_surrogate.py --data $$data --output _build/models/energy-$$data || exit $$?; done
 
 plot: env ## one-page energy report of any trace: make plot TRACE_PATH=my.swf
 	@$(BIN)/python scripts/plot_report.py "$$TRACE_PATH"

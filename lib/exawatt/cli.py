@@ -13,6 +13,7 @@ import exawatt as ew
 from exawatt.batsim.commands import batsim
 from exawatt.cli_account import account
 from exawatt.cli_carbon import carbon
+from exawatt.cli_predict import app as predict
 from exawatt.cli_record import (
     Fill,
     Machine,
@@ -48,6 +49,7 @@ app.add_typer(traces, name="traces")
 app.add_typer(batsim, name="batsim")
 app.add_typer(telemetry, name="telemetry")
 app.add_typer(carbon, name="carbon")
+app.add_typer(predict, name="predict")
 app.command()(account)
 
 
