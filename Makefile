@@ -18,6 +18,9 @@ help: ## list the targets
 env: ## create or refresh .venv (PYTHON=python3.12 chooses the interpreter)
 	@sh scripts/make_env.sh
 
+# Threads of trees and processes wait for each other busily; on a machine that does other work too
+# two of them take five times the processor time of one, and longer.
+book: export OMP_NUM_THREADS := $(or $(OMP_NUM_THREADS),1)
 book: env ## execute the chapters and build the HTML book
 	@$(SAY) 'Building the book (chapters run through the execution cache)'
 	@rm -rf _build/html/reports _build/html/index.html
