@@ -93,6 +93,14 @@ def test_compare_has_one_entry_a_policy(trace: Path) -> None:
     assert re.search(r"\beasy\b", out)
 
 
+def test_a_comparison_tells_the_change_of_carbon(trace: Path) -> None:
+    _, out, _ = run("compare", trace, "--policies", "fcfs,easy", "--json")
+    fcfs, easy = (entry["carbon_kgco2e"] for entry in parse(out)["policies"])
+    _, out, _ = run("compare", trace, "--policies", "fcfs,easy")
+    changes = re.findall(r"[-+]\d+\.\d%", out)
+    assert changes == ["+0.0%", f"{easy / fcfs - 1:+.1%}"]
+
+
 def test_five_policies_fit_into_eighty_columns(trace: Path) -> None:
     names = ["fcfs", "easy", "conservative", "easy++", "easy-sjbf"]
     status, out, _ = run("compare", trace, "--policies", ",".join(names), columns=80)

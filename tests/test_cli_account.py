@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -247,3 +249,31 @@ def test_help_names_every_option() -> None:
         assert f"--{option}" in plain(out)
     for option in ("lifetime", "uncertainty", "csv", "output", "json"):
         assert f"--{option}" in plain(out)
+
+
+def test_half_hours_have_every_method_that_was_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "half_hours.csv"
+    asked = ("--market", "100", "--covered", "0.5", "--output", path, "--json")
+    _, out, _ = run("account", "tiny", "--intensity", "tiny", *asked)
+    table = pd.read_csv(path)
+    found = parse(out)["footprint"]["market_kgco2e"]["value"]
+    assert table["market_kgco2e"].sum() == pytest.approx(found)
+
+
+@pytest.mark.parametrize("option", ["--csv", "--output"])
+@pytest.mark.parametrize(
+    "name, says", [("x.xlsx", "must end in .csv"), ("nowhere/x.csv", "there is no folder nowhere")]
+)
+def test_a_file_that_cannot_be_written_is_told_before_the_work(
+    option: str, name: str, says: str
+) -> None:
+    status, _, err = run("account", "tiny", "--intensity", "tiny", option, name)
+    assert (status, f"{option} {name}" in err, says in err) == (1, True, True)
+
+
+def test_a_reader_who_has_seen_enough_is_no_error() -> None:
+    command = (
+        f"{sys.executable} -m exawatt account tiny --intensity tiny --by job --json | head -c 1"
+    )
+    done = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("{", "")

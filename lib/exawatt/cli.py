@@ -78,7 +78,7 @@ _FORMATS = {
 }
 #: The two tables of a comparison; all else is in its JSON.
 _WAITS = ["avebsld", "mean_wait_s", "p99_wait_s", "max_wait_s", "utilisation"]
-_ENERGY = ["makespan_s", "energy_kwh", "carbon_kgco2e", "mean_gco2_per_kwh"]
+_ENERGY = ["makespan_s", "energy_kwh", "carbon_kgco2e"]
 
 
 @app.command()
@@ -157,8 +157,14 @@ def compare(
     title = f"{workload.label}: {len(workload):,} jobs"
     console = Console()
     console.print(frame_table(rows[["policy", *_WAITS]], title))
-    title = f"Over the common window, {machine.name} watts, {series.label}"
-    console.print(frame_table(rows[["policy", *_ENERGY]], title))
+    title = (
+        f"Over the common window of {(window[1] - window[0]) / 86400:,.1f} days, idle power "
+        f"included; change: of carbon, against the first\n{machine.name} watts, {series.label}"
+    )
+    # No carbon at all, of a grid without any, has no relative change.
+    first = records[0]["carbon_kgco2e"] or float("nan")
+    change = [f"{each['carbon_kgco2e'] / first - 1:+.1%}" for each in records]
+    console.print(frame_table(rows[["policy", *_ENERGY]].assign(change=change), title))
     print_notes(workload)
 
 

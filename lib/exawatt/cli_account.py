@@ -34,6 +34,7 @@ from exawatt.terminal import (
     Timezone,
     Trace,
     amount,
+    check_csv,
     facts_table,
     plainly,
 )
@@ -121,6 +122,8 @@ def account(
     Carbon is operational (location-based; market-based and marginal beside it, if asked for) and
     embodied. Each job pays for what it adds, and for its share of what no job adds.
     """
+    check_csv(csv, "--csv")
+    check_csv(output, "--output")
     chosen, facility, errors = ew.Policy.of(policy), _facility(pue), _uncertainty(uncertainty)
     made = Embodied(embodied, STAND_IN_GPU_KGCO2E if embodied else 0.0, lifetime)
     workload = load(trace, lenient, procs, timezone)
@@ -134,7 +137,13 @@ def account(
     footprint = Footprint(schedule, location, **accounts, embodied=made, uncertainty=errors)
     table = footprint.by(by)
     if output is not None:
-        location.half_hours.to_csv(output, index=False)
+        half_hours = location.half_hours.assign(
+            **{
+                f"{name}_kgco2e": each.half_hours["carbon_kgco2e"]
+                for name, each in accounts.items()
+            }
+        )
+        half_hours.to_csv(output, index=False)
     if csv is not None:
         table.to_csv(csv, index=False)
     if as_json:

@@ -19,6 +19,7 @@ from exawatt.terminal import (
     Timezone,
     Trace,
     amount,
+    check_csv,
     facts_table,
     frame_table,
     plainly,
@@ -56,13 +57,14 @@ def predict_energy(
     """Predict the energy of each job of a trace, with intervals.
 
     From what is known at submission: the request, and the runtimes of earlier jobs as a replay of
-    the trace completes them.
+    the trace completes them. Which energy of a job that is, the model's card says: what its nodes
+    draw while it runs, as a rule. 'exawatt account' shares out what no job draws as well.
     """
     # Here, for trees are slow to import, and no other verb should pay that.
     from exawatt.predict import cards
     from exawatt.predict.energy import JOBS, submitted
 
-    _check(output)
+    check_csv(output, "--output")
     surrogate = cards.load(model)
     if dict(surrogate.card.contract.features) != dict(JOBS.features):
         raise ValueError(
@@ -77,7 +79,7 @@ def predict_energy(
         "trace": workload.label,
         "model": surrogate.card.title,
         "trained_on": ", ".join(f"{each.name} ({each.tier})" for each in surrogate.card.data),
-        "jobs": len(rows),
+        "jobs": f"{len(rows):,}" if not as_json else len(rows),
         "total_of_medians_kwh": rows["median_j"].sum() / J_PER_KWH,
         "total_of_means_kwh": rows["mean_j"].sum() / J_PER_KWH,
     }
@@ -94,6 +96,11 @@ def predict_energy(
     }
     console.print(facts_table(shown))
     console.print(_largest(rows))
+    if "measured_kwh" in facts:
+        console.print(
+            "Jobs with measured energy: all of the log, those that the model learnt from and those "
+            "outside of what its card names among them. The card has the scores of unseen jobs."
+        )
     for limit in surrogate.card.limits:
         console.print(f"Limit: {limit}")
 
@@ -121,24 +128,26 @@ def predict_runtime(
     """Score predictors of runtimes on a trace: learn from its first jobs, and try on the others."""
     from exawatt.predict import features, score, split
 
-    _check(output)
+    check_csv(output, "--output")
     names = _named(predictor)
     if output is not None and len(names) > 1:
         raise ValueError(
-            f"--output {output} is for the predictions of one; pass --predictor {names[-1]}, for "
-            "example."
+            f"--output {output} is for the predictions of one predictor; pass --predictor "
+            f"{names[-1]}, for example."
         )
     workload = load(trace, lenient, procs, timezone)
     schedule = ew.replay(workload, "easy")
     table, runtime_s = features(schedule), schedule.runtime_s
     train, test = split(schedule, share)
     scores = {}
+    console = Console(stderr=True)
     for name in names:
-        chosen = _predictor(name, schedule, seed).fit(table.iloc[train], runtime_s[train])
-        some = table.iloc[test]
-        prediction = chosen.predict_distribution(some)
-        # What a baseline guesses is not the median of its distribution.
-        point_s = chosen.predict(some)
+        with console.status(f"learning from {len(train):,} jobs: {name}"):
+            chosen = _predictor(name, schedule, seed).fit(table.iloc[train], runtime_s[train])
+            some = table.iloc[test]
+            prediction = chosen.predict_distribution(some)
+            # What a baseline guesses is not the median of its distribution.
+            point_s = chosen.predict(some)
         scores[name] = score(prediction, runtime_s[test], point_s).loc["all"].drop("n")
         if output is not None:
             rows = _rows(workload, prediction, "s", test).assign(guess_s=point_s)
@@ -153,13 +162,8 @@ def predict_runtime(
         "Errors, scores of the logarithm, parts within intervals, width of that of 90 %:"
     )
     Console().print(frame_table(_shown(found), title))
-
-
-def _check(output: Path | None) -> None:
-    if output is not None and output.suffix != ".csv":
-        raise ValueError(f"--output {output} must end in .csv.")
-    if output is not None and not output.parent.is_dir():
-        raise ValueError(f"--output {output}: there is no folder {output.parent}.")
+    if output is not None:
+        Console().print(f"predictions: {output}")
 
 
 def _named(predictors: str) -> list[str]:

@@ -1,10 +1,12 @@
 """What all verbs of the command line share: options, plain errors, tables."""
 
 import functools
+import os
 import re
 import sys
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, ParamSpec, TypeVar
 
 import typer
@@ -51,11 +53,23 @@ def plainly(command: Callable[P, R]) -> Callable[P, R]:
             warnings.showwarning = _note
             try:
                 return command(*args, **kwargs)
+            except BrokenPipeError:
+                # Whoever read our output has seen enough; nothing is left to be written at exit.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                raise typer.Exit(1) from None
             except (ValueError, OSError) as error:
                 print(f"exawatt: {error}", file=sys.stderr)
                 raise typer.Exit(1) from None
 
     return wrapped
+
+
+def check_csv(path: Path | None, option: str) -> None:
+    """Refuse a file that cannot become a table, before any work is done for it."""
+    if path is not None and path.suffix != ".csv":
+        raise ValueError(f"{option} {path} must end in .csv.")
+    if path is not None and not path.parent.is_dir():
+        raise ValueError(f"{option} {path}: there is no folder {path.parent}.")
 
 
 def amount(value: float, places: int = 1) -> str:
