@@ -42,7 +42,7 @@ def made_trial(scores: np.ndarray, spread: float = 1.0) -> Trial:
         }.items()
     }
     fitted = {name: Fitted(Request(), each, each.median, 0.0) for name, each in said.items()}
-    return Trial(schedule, features(schedule), rows[:0], rows, fitted)
+    return Trial(schedule, features(schedule), rows[:0], rows, fitted, {})
 
 
 def test_every_predictor_is_scored_on_the_same_jobs(trial: Trial) -> None:

@@ -1,10 +1,9 @@
 """Figures of runtime prediction: what is known of a job, and who predicts best from it."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import NamedTuple
 
 import matplotlib.pyplot as plt
@@ -51,12 +50,23 @@ COLOURS = {
 }
 #: The gain of a first row.
 NOTHING = Interval(np.nan, np.nan, np.nan)
+
+
+def _family(name: str) -> str:
+    """Family of a feature by its column's name."""
+    if name in OWN:
+        return "own"
+    if name in QUEUE:
+        return "queue"
+    return next(kind for kind in HISTORIES if name.startswith(f"{kind}_"))
+
+
 #: What a predictor may look at, each with all before it; the last is everything.
-FAMILIES: dict[str, Callable[[str], bool]] = {
-    "the job itself": lambda name: _family(name) == "own",
-    "and the user's history": lambda name: _family(name) in ("own", "user"),
-    "and that of jobs alike": lambda name: _family(name) != "queue",
-    "and the queue": lambda name: True,
+FAMILIES = {
+    "the job itself": [name for name in FEATURES if _family(name) == "own"],
+    "and the user's history": [name for name in FEATURES if _family(name) in ("own", "user")],
+    "and that of jobs alike": [name for name in FEATURES if _family(name) != "queue"],
+    "and the queue": [*FEATURES],
 }
 
 
@@ -98,6 +108,9 @@ class Trial:
         Rows to learn from and to try on.
     fitted : mapping of str to Fitted
         By name.
+    families : mapping of str to Fitted
+        Trees that look at some features alone, by name of :data:`FAMILIES`; those that look at
+        all are in `fitted`.
     """
 
     schedule: Schedule
@@ -105,6 +118,7 @@ class Trial:
     train: np.ndarray
     test: np.ndarray
     fitted: Mapping[str, Fitted]
+    families: Mapping[str, Fitted]
 
     @property
     def runtime_s(self) -> Floats:
@@ -147,13 +161,22 @@ def tried(workload: Workload, effort: str = "", seed: int = 0) -> Trial:
         TREES: trees,
         PROCESS: process,
     }
-    fitted = {
-        name: fit(predictor, table, runtime_s, train, test)
-        for name, predictor in predictors.items()
-    }
+    parts = {name: table[columns] for name, columns in FAMILIES.items() if columns != [*FEATURES]}
+    rows = runtime_s, train, test
+    with ThreadPoolExecutor(2) as pool:
+        # The process first: it takes longer than all others together.
+        begun = {
+            name: pool.submit(fit, predictors[name], table, *rows) for name in reversed(predictors)
+        }
+        some = {
+            name: pool.submit(fit, BoostedQuantiles(random_state=seed), part, *rows)
+            for name, part in parts.items()
+        }
+        fitted = {name: begun[name].result() for name in predictors}
+        families = {name: each.result() for name, each in some.items()}
     frozen = FrozenEstimator(fitted[PROCESS].predictor)
     fitted[RECALIBRATED] = fit(Recalibrated(schedule, frozen), table, runtime_s, train, test)
-    return Trial(schedule, table, train, test, fitted)
+    return Trial(schedule, table, train, test, fitted, families)
 
 
 def fit(
@@ -163,15 +186,15 @@ def fit(
     train: np.ndarray,
     test: np.ndarray,
 ) -> Fitted:
-    """Learn from some rows, and predict others."""
-    began_s = time.process_time()
+    """Learn from some rows, and predict others; processor time is that of this thread alone."""
+    began_s = time.thread_time()
     predictor.fit(table.iloc[train], runtime_s[train])
     rows = table.iloc[test]
     prediction = predictor.predict_distribution(rows)
     # What a baseline guesses is not the median of its distribution.
     guesses = isinstance(predictor, Request | LastRuntimes)
     point_s = predictor.predict(rows) if guesses else prediction.median
-    return Fitted(predictor, prediction, point_s, time.process_time() - began_s)
+    return Fitted(predictor, prediction, point_s, time.thread_time() - began_s)
 
 
 def score_table(trial: Trial) -> pd.DataFrame:
@@ -194,7 +217,7 @@ def score_table(trial: Trial) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def families_table(trial: Trial, seed: int = 0) -> pd.DataFrame:
+def families_table(trial: Trial) -> pd.DataFrame:
     """CRPS of boosted trees that look at more and more of what is known.
 
     Returns
@@ -203,30 +226,17 @@ def families_table(trial: Trial, seed: int = 0) -> pd.DataFrame:
         One row a family of :data:`FAMILIES`: its name, the number of features, the CRPS, and the
         gain over the row before with its 95 % interval.
     """
-    tables = {
-        name: trial.table[[column for column in FEATURES if chosen(column)]]
-        for name, chosen in FAMILIES.items()
-    }
     rows, before = [], None
-    with ThreadPoolExecutor() as pool:
-        every = pool.map(partial(_trees_crps, trial, seed), tables.values())
-        for (name, table), crps in zip(tables.items(), every, strict=True):
-            gain = NOTHING
-            if before is not None:
-                gain = over_weeks(before - crps, trial.schedule.submit_s[trial.test])
-            row = {"what is known": name, "features": table.shape[1], "CRPS": float(crps.mean())}
-            rows.append(row | {"gain": gain.mean, "low": gain.low, "high": gain.high})
-            before = crps
+    for name, columns in FAMILIES.items():
+        found = trial.families.get(name, trial.fitted[TREES])
+        crps = found.prediction.crps(trial.runtime_s)
+        gain = NOTHING
+        if before is not None:
+            gain = over_weeks(before - crps, trial.schedule.submit_s[trial.test])
+        row = {"what is known": name, "features": len(columns), "CRPS": float(crps.mean())}
+        rows.append(row | {"gain": gain.mean, "low": gain.low, "high": gain.high})
+        before = crps
     return pd.DataFrame(rows)
-
-
-def _trees_crps(trial: Trial, seed: int, table: pd.DataFrame) -> Floats:
-    """CRPS of each job if trees look at some features; those of all are there already."""
-    if table.shape[1] == len(FEATURES):
-        return trial.crps(TREES)
-    trees = BoostedQuantiles(random_state=seed)
-    found = fit(trees, table, trial.schedule.runtime_s, trial.train, trial.test)
-    return found.prediction.crps(trial.runtime_s)
 
 
 def requests_figure(trial: Trial) -> Figure:
@@ -287,12 +297,3 @@ def facts(trial: Trial, families: pd.DataFrame) -> dict[str, str]:
 def _used(schedule: Schedule) -> "pd.Series[float]":
     """Part of the request that each job with one used."""
     return (schedule.runtime_s / schedule.workload.jobs["requested_s"]).dropna()
-
-
-def _family(name: str) -> str:
-    """Family of a feature by its column's name."""
-    if name in OWN:
-        return "own"
-    if name in QUEUE:
-        return "queue"
-    return next(kind for kind in HISTORIES if name.startswith(f"{kind}_"))
