@@ -60,7 +60,7 @@ class Settings(NamedTuple):
 
 SETTINGS = {
     "full": Settings(50, 15, (5, 10, 20), (POOLED, MOVED, LINE, PROCESS)),
-    "quick": Settings(20, 8, (5, 20), (POOLED, MOVED, LINE, PROCESS)),
+    "quick": Settings(20, 4, (5, 20), (POOLED, MOVED, LINE, PROCESS)),
     "test": Settings(5, 2, (5,), (POOLED, PROCESS)),
 }
 

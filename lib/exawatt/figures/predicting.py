@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
+from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
 from exawatt.figures.chapter import effort_of
@@ -71,17 +72,18 @@ FAMILIES = {
 
 
 class Settings(NamedTuple):
-    """How much is learnt, by effort: training rows at most, and passes of the process."""
+    """How much is learnt, by effort: training rows at most, trees, passes of the process."""
 
     rows: int
+    trees: int
     epochs: int
     folds: int
 
 
 SETTINGS = {
-    "full": Settings(30_000, 3, 4),
-    "quick": Settings(6_000, 2, 2),
-    "test": Settings(2_000, 1, 2),
+    "full": Settings(30_000, 100, 3, 4),
+    "quick": Settings(6_000, 25, 2, 2),
+    "test": Settings(2_000, 25, 1, 2),
 }
 
 
@@ -150,7 +152,7 @@ def tried(workload: Workload, effort: str = "", seed: int = 0) -> Trial:
     table, runtime_s = features(schedule), schedule.runtime_s
     train, test = split(schedule)
     train = train[-settings.rows :]
-    trees = BoostedQuantiles(random_state=seed)
+    trees = BoostedQuantiles(n_trees=settings.trees, random_state=seed)
     process = NeighbourGP(
         schedule, trees, n_folds=settings.folds, n_epochs=settings.epochs, random_state=seed
     )
@@ -168,10 +170,7 @@ def tried(workload: Workload, effort: str = "", seed: int = 0) -> Trial:
         begun = {
             name: pool.submit(fit, predictors[name], table, *rows) for name in reversed(predictors)
         }
-        some = {
-            name: pool.submit(fit, BoostedQuantiles(random_state=seed), part, *rows)
-            for name, part in parts.items()
-        }
+        some = {name: pool.submit(fit, clone(trees), part, *rows) for name, part in parts.items()}
         fitted = {name: begun[name].result() for name in predictors}
         families = {name: each.result() for name, each in some.items()}
     frozen = FrozenEstimator(fitted[PROCESS].predictor)
